@@ -1,0 +1,56 @@
+# Everything a newcomer needs; each target works on a fresh machine with Python 3.11 or newer.
+FAMILIES ?= 20000
+SEED ?= 2026
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format up down bench contract lock
+
+demo: .venv/run  ## the whole flow on generated families, with the report
+	$(BIN)/salur demo --families $(FAMILIES) --seed $(SEED)
+
+test: lint  ## linters, type checker, import contracts and all tests
+	$(BIN)/pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: .venv/run  ## start the stack and leave it running
+	$(BIN)/salur up
+
+down: .venv/run
+	$(BIN)/salur down
+
+bench: .venv/dev
+	$(BIN)/python -m bench
+
+contract: .venv/run  ## write docs/contract from the code
+	$(BIN)/salur contract
+
+# ---- set-up: a virtual environment filled from locks with hashes ----
+.venv/tools: requirements/tools.lock
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+.venv/run: .venv/tools requirements/run.lock pyproject.toml
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements/run.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+lock: .venv/tools  ## refresh the locks; they carry hashes and no registry address
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U --extra embedded pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U -c requirements/run.lock pyproject.toml -o requirements/image.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U --extra embedded --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U - -o requirements/tools.lock

@@ -1,0 +1,29 @@
+"""`salur flag`: send a CSV file of exclusion flags of other agencies to the registry."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salur.commands.sending import send
+from salur.intake.kinds import FLAGS
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("flag")(flags)
+
+
+def flags(
+    file: Annotated[Path, typer.Argument(help="CSV file of flags: nik, flag, since, raised.")],
+    source: Annotated[str, typer.Option(help="Name of the source that sends them.")],
+    wait: Annotated[bool, typer.Option(help="Wait for the answers and write the results file.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait without any new answer.", min=0)] = 60,
+    results: Annotated[Path | None, typer.Option(help="Default: NAME.results.csv beside FILE.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> None:
+    """Seal and publish every flag of FILE, and collect the registry's answers row by row.
+
+    It can be repeated after any interruption: a row that was sent before has no further effect.
+    """
+    send(file, FLAGS, source, wait=wait, timeout_s=timeout, results=results, json=json)

@@ -1,0 +1,1 @@
+"""The whole flow on generated families: what `make demo` shows."""

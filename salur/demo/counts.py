@@ -1,0 +1,54 @@
+"""How far the flow is: events by type from the ends of the topics, and what is not finished from the tables."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from salur.inside.connect import Settings, database
+from salur.inside.reading import extents, partitions_of
+from salur.stack.lag import lags
+from shared.events.topics import FLOW_TOPICS, STAGES
+
+_UNFINISHED = {
+    "payout": """
+        SELECT (SELECT count(*) FROM payout WHERE state IN ('ordered', 'claimed', 'unknown', 'unsent'))
+             + (SELECT count(*) FROM standing WHERE standing = 'not_yet_considered')
+    """,
+    "notify": "SELECT count(*) FROM message WHERE state IN ('waiting', 'sending')",
+}
+
+
+@dataclass(slots=True)
+class Flow:
+    """Looks at the flow from outside, for as long as its client is open."""
+
+    settings: Settings
+    client: AIOKafkaConsumer
+    places: tuple[TopicPartition, ...] = ()
+
+    async def events(self) -> dict[str, int]:
+        """Events so far, by topic."""
+        if not self.places:
+            partitions = await partitions_of(self.settings, FLOW_TOPICS)
+            self.places = tuple(TopicPartition(name, n) for name, count in partitions.items() for n in range(count))
+        counts = dict.fromkeys(FLOW_TOPICS, 0)
+        for place, extent in (await extents(self.client, self.places)).items():
+            counts[place.topic] += extent.messages
+        return counts
+
+    async def behind(self) -> int:
+        """Messages that some stage has not yet handled."""
+        behind = await lags(self.settings, list(STAGES))
+        return sum(1 if lag is None else lag for lag in behind.values())
+
+    async def unfinished(self) -> dict[str, int]:
+        """Payouts that await an outcome and messages that wait to be sent; outboxes that are not yet published."""
+        return dict(zip(STAGES, await asyncio.gather(*map(self._open_rows, STAGES)), strict=True))
+
+    async def _open_rows(self, service: str) -> int:
+        async with database(self.settings, service) as connection:
+            waiting = int(await connection.fetchval("SELECT count(*) FROM outbox"))
+            if query := _UNFINISHED.get(service):
+                waiting += int(await connection.fetchval(query))
+        return waiting

@@ -1,0 +1,1 @@
+"""Looking inside: auditing stages, dead letters, topics, and one recipient's story. Reads; only a replay writes."""

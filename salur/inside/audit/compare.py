@@ -1,0 +1,99 @@
+"""Rows against what events said of them, key by key."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from salur.inside.audit.agreement import Agreement
+from salur.inside.audit.result import Finding, Findings, Kind, TableAudit
+from salur.inside.audit.spill import ANY, NULL, SEPARATOR, Said, Spill, Subject
+from shared.events.topics import Service
+from shared.runtime.positions import Place
+
+_SHOWN_CHARS_MAX = 60
+
+
+def compare(
+    stage: Service,
+    number: int,
+    agreement: Agreement,
+    spill: Spill,
+    places: Sequence[Place],
+    dead: Collection[tuple[int, int]],
+    table: TableAudit,
+    findings: Findings,
+) -> None:
+    """Goes through all keys of one agreement. `dead`: (place, offset) of events that this stage could not process."""
+    for subject in spill.subjects(number):
+        problem = _problem(agreement, subject)
+        if problem is None:
+            table.agreeing += 1
+            continue
+        if dead and any((said.place, said.offset) in dead for said in subject.said):
+            table.excused += 1
+            continue
+        kind, said, detail = problem
+        table.mismatches += 1
+        where = _place(said, places)
+        findings.add(
+            Finding(
+                kind=kind,
+                stage=stage,
+                topic=where.topic if where else None,
+                partition=where.partition if where else None,
+                offset=said.offset if said and said.offset >= 0 else None,
+                sequence=said.sequence if said else None,
+                table=agreement.table,
+                key=subject.key,
+                detail=f"{stage}.{agreement.table} {subject.key}: {detail}" + _source(said, where),
+            )
+        )
+
+
+def _problem(agreement: Agreement, subject: Subject) -> tuple[Kind, Said | None, str] | None:
+    said, stands = subject.said, subject.stands
+    if not said:
+        return Kind.ROW_UNTOLD, None, "there is a row, and no event says so"
+    counts = _counting(agreement, said)
+    if stands is None:
+        return Kind.ROW_MISSING, counts, "there is no row, and an event says so"
+    if counts.fields != stands and (differing := _differing(agreement.fields, counts.fields, stands)):
+        return Kind.ROW_DIFFERS, counts, "; ".join(differing)
+    if agreement.once and len(said) > 1:
+        return Kind.SAID_TWICE, counts, f"told {len(said)} times"
+    if agreement.gapless and [one.rank for one in said] != list(range(1, len(said) + 1)):
+        told = ", ".join(str(one.rank) for one in said[:20])
+        return Kind.REVISIONS, counts, f"its events have the revisions {told}, not 1 to {len(said)}"
+    return None
+
+
+def _counting(agreement: Agreement, said: Sequence[Said]) -> Said:
+    """The event that counts; `said` is in the order of rank and sequence."""
+    last = said[-1]
+    if agreement.tie == "first":
+        return next(one for one in said if one.rank == last.rank)
+    return last
+
+
+def _differing(names: Iterable[str], said: str, stands: str) -> list[str]:
+    return [
+        f"{name} is {_shown(row)}, the event says {_shown(event)}"
+        for name, event, row in zip(names, said.split(SEPARATOR), stands.split(SEPARATOR), strict=False)
+        if event not in (row, ANY)
+    ]
+
+
+def _shown(value: str) -> str:
+    if value == NULL:
+        return "empty"
+    return value if len(value) <= _SHOWN_CHARS_MAX else value[:_SHOWN_CHARS_MAX] + "…"
+
+
+def _place(said: Said | None, places: Sequence[Place]) -> Place | None:
+    return places[said.place] if said else None
+
+
+def _source(said: Said | None, where: Place | None) -> str:
+    if said is None or where is None:
+        return ""
+    return f" ({where.topic}/{where.partition} sequence {said.sequence}" + (
+        f", offset {said.offset})" if said.offset >= 0 else ", in the outbox)"
+    )

@@ -1,0 +1,132 @@
+"""Eligibility's rows: the current decisions against the events that told them, and its copy of registrations."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from salur.inside.audit.agreement import (
+    Agreement,
+    Check,
+    Json,
+    Says,
+    StageRules,
+    micros,
+    micros_sql,
+    sealed,
+    sealed_sql,
+    topic,
+)
+from shared.events import EligibilityDecided, RecipientFlagged, RecipientRegistered
+
+
+def _decision(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(
+        f"{event['subject']}/{data['programme']}",
+        data["revision"],
+        (
+            str(data["revision"]),
+            str(data["programme_version"]),
+            data["outcome"],
+            str(data["amount_idr"]),
+            " ".join(reason["code"] for reason in data["reasons"]),
+            str(data["registration_revision"]),
+            str(data["flag_revision"]),
+            str(micros(event["time"])),
+        ),
+    )
+
+
+def _registration(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(
+        event["subject"],
+        data["revision"],
+        (
+            str(data["revision"]),
+            str(micros(data["registered_at"])),
+            data["family_id"],
+            data["village"],
+            str(data["decile"]),
+            sealed(data["eligibility"]),
+            sealed(data.get("payment")),
+            sealed(data.get("contact")),
+            event["id"],
+        ),
+    )
+
+
+def _flags(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(event["subject"], data["revision"], (str(data["revision"]), sealed(data["flags"])))
+
+
+RULES: Final = StageRules(
+    "eligibility",
+    (
+        Agreement(
+            "decision",
+            (
+                "revision",
+                "programme_version",
+                "outcome",
+                "amount_idr",
+                "reasons",
+                "registration_revision",
+                "flag_revision",
+                "decided_at",
+            ),
+            f"""
+            SELECT recipient_id || '/' || programme, revision::text, programme_version::text, outcome,
+                amount_idr::text, reasons, registration_revision::text, flag_revision::text,
+                {micros_sql("decided_at")}
+            FROM decision
+            """,
+            {topic(EligibilityDecided): _decision},
+            gapless=True,
+        ),
+        Agreement(
+            "recipient (registration)",
+            (
+                "registration_revision",
+                "registered_at",
+                "family_id",
+                "village",
+                "decile",
+                "eligibility",
+                "payment",
+                "contact",
+                "cause_id",
+            ),
+            f"""
+            SELECT recipient_id, registration_revision::text, {micros_sql("registered_at")}, family_id, village,
+                decile::text, {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}, cause_id
+            FROM recipient WHERE registration_revision > 0
+            """,
+            {topic(RecipientRegistered): _registration},
+        ),
+        Agreement(
+            "recipient (flags)",
+            ("flag_revision", "flags"),
+            f"""
+            SELECT recipient_id, flag_revision::text, {sealed_sql("flags")}
+            FROM recipient WHERE flag_revision > 0
+            """,
+            {topic(RecipientFlagged): _flags},
+            tie="first",
+        ),
+    ),
+    (
+        Check(
+            "family_payee",
+            """
+            SELECT f.family_id, 'paid through ' || f.recipient_id || ', whose decision in ' || f.programme || ' is '
+                || d.outcome
+                || CASE WHEN r.family_id IS DISTINCT FROM f.family_id THEN ', of another family' ELSE '' END
+            FROM family_payee AS f
+            JOIN decision AS d USING (recipient_id, programme)
+            JOIN recipient AS r USING (recipient_id)
+            WHERE d.outcome <> 'eligible' OR r.family_id IS DISTINCT FROM f.family_id
+            """,
+        ),
+    ),
+)

@@ -1,0 +1,92 @@
+"""From events to what they say about rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import orjson
+
+from salur.inside.audit.agreement import Json, Reading
+from salur.inside.audit.chain import Accepted
+from salur.inside.audit.result import Finding, Findings, Kind
+from salur.inside.audit.spill import Said, Spill, packed
+from shared.events.dead_letters import DeadLetter
+from shared.events.topics import Service
+from shared.runtime.positions import Place
+
+_RANK_MAX: Final = 2**62
+
+
+class Listener(NamedTuple):
+    """One agreement's reading of a topic. Of each partition the events below its limit count."""
+
+    agreement: int
+    reading: Reading
+    limits: Mapping[int, int]
+
+
+@dataclass(slots=True)
+class Ears:
+    """Hears every event that counts and writes down what it says. Places have numbers, in the order of `places`."""
+
+    spill: Spill
+    findings: Findings
+    places: list[Place] = field(default_factory=list)
+    dead: dict[Service, set[tuple[int, int]]] = field(default_factory=dict)
+    _numbers: dict[Place, int] = field(default_factory=dict)
+
+    def number(self, place: Place) -> int:
+        if place not in self._numbers:
+            self._numbers[place] = len(self.places)
+            self.places.append(place)
+        return self._numbers[place]
+
+    def hear(self, stage: Service, place: Place, accepted: Iterable[Accepted], listeners: Sequence[Listener]) -> None:
+        """`stage` has written the events. What cannot be read becomes a finding."""
+        number = self.number(place)
+        heeding = [(one.agreement, one.reading, one.limits.get(place.partition, 0)) for one in listeners]
+        rows: list[Said] = []
+        for sequence, offset, key, value in accepted:
+            try:
+                event = orjson.loads(value)
+                if event["subject"].encode() != key:
+                    raise ValueError("the key is not the subject")
+                if event["type"] == DeadLetter.TYPE:
+                    self._note_dead(stage, event)
+                for agreement, reading, limit in heeding:
+                    if sequence < limit:
+                        rows += [
+                            Said(agreement, about, _checked(rank), sequence, number, offset, packed(fields))
+                            for about, rank, fields in reading(event)
+                        ]
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                self._unreadable(stage, place, sequence, offset, error)
+        if rows:
+            self.spill.say(rows)
+
+    def _note_dead(self, stage: Service, event: Json) -> None:
+        origin = event["data"]["origin"]
+        place = Place(origin["topic"], origin["partition"])
+        self.dead.setdefault(stage, set()).add((self.number(place), origin["offset"]))
+
+    def _unreadable(self, stage: Service, place: Place, sequence: int, offset: int, error: Exception) -> None:
+        where = f"{place.topic}/{place.partition} sequence {sequence}"
+        self.findings.add(
+            Finding(
+                kind=Kind.UNREADABLE,
+                stage=stage,
+                topic=place.topic,
+                partition=place.partition,
+                offset=offset if offset >= 0 else None,
+                sequence=sequence,
+                detail=f"{where}: not an event in the form of the contract, or not keyed by its subject "
+                f"({type(error).__name__})",
+            )
+        )
+
+
+def _checked(rank: int | str) -> int | str:
+    """A rank that can be laid down. Raises ValueError for what no service writes."""
+    if isinstance(rank, str) or (type(rank) is int and abs(rank) < _RANK_MAX):
+        return rank
+    raise ValueError("a revision is not a number")

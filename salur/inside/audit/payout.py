@@ -1,0 +1,200 @@
+"""Payout's rows: cycles, payouts and the ledger against the events that told them, and its copy of decisions."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from salur.inside.audit.agreement import (
+    Agreement,
+    Check,
+    Json,
+    Says,
+    StageRules,
+    micros,
+    micros_sql,
+    sealed,
+    sealed_sql,
+    topic,
+)
+from salur.inside.audit.spill import ANY
+from shared.events import (
+    CycleApproved,
+    CycleProposed,
+    EligibilityDecided,
+    PayoutCancelled,
+    PayoutConfirmed,
+    PayoutFailed,
+    PayoutOrdered,
+    PayoutQueued,
+)
+
+_STATES: Final = {
+    PayoutQueued.TYPE: "queued",
+    PayoutOrdered.TYPE: "ordered",
+    PayoutCancelled.TYPE: "cancelled",
+    PayoutConfirmed.TYPE: "confirmed",
+    PayoutFailed.TYPE: "failed",
+}
+
+
+def _decision(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    eligible = data["outcome"] == "eligible"
+    yield Says(
+        f"{event['subject']}/{data['programme']}",
+        data["revision"],
+        (
+            str(data["revision"]),
+            str(eligible).lower(),
+            str(data["amount_idr"]),
+            data["village"],
+            str(data["decile"]),
+            str(micros(data["waiting_since"])),
+            sealed(data.get("payment")) if eligible else None,
+            sealed(data.get("contact")),
+            event["id"],
+        ),
+    )
+
+
+def _payout(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(
+        f"{event['subject']}/{data['cycle']}",
+        data["revision"],
+        (
+            str(data["revision"]),
+            _STATES[event["type"]],
+            data["programme"],
+            str(data["decision_revision"]),
+            str(data["amount_idr"]),
+            data["village"],
+            str(data["attempt"]) if "attempt" in data else ANY,
+            data.get("reference", ANY),
+            data.get("channel", ANY),
+            data.get("code"),
+            data.get("bank_reference"),
+        ),
+    )
+
+
+def _attempt(event: Json) -> str:
+    return f"{event['subject']}/{event['data']['cycle']}/{event['data']['attempt']}"
+
+
+def _amount(event: Json) -> Iterable[Says]:
+    yield Says(_attempt(event), 0, (str(event["data"]["amount_idr"]),))
+
+
+def _failure(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(_attempt(event), 0, (data["reference"], str(data["amount_idr"]), data["code"]))
+
+
+def _proposed(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    fields = (data["programme"], data["period"], data["mode"], str(data["budget_idr"]), data["by"])
+    yield Says(data["cycle"], 0, fields)
+
+
+def _approved(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    yield Says(data["cycle"], 0, (str(data["budget_idr"]), data["by"], str(data["budget_idr"])))
+
+
+def _transfers(kind: str) -> str:
+    return f"""
+        SELECT recipient_id || '/' || cycle || '/' || attempt, amount_idr::text FROM transfer WHERE kind = '{kind}'
+    """
+
+
+RULES: Final = StageRules(
+    "payout",
+    (
+        Agreement(
+            "decision",
+            (
+                "revision",
+                "eligible",
+                "amount_idr",
+                "village",
+                "decile",
+                "waiting_since",
+                "payment",
+                "contact",
+                "cause_id",
+            ),
+            f"""
+            SELECT recipient_id || '/' || programme, revision::text, eligible::text, amount_idr::text, village,
+                decile::text, {micros_sql("waiting_since")}, {sealed_sql("payment")}, {sealed_sql("contact")}, cause_id
+            FROM decision
+            """,
+            {topic(EligibilityDecided): _decision},
+        ),
+        Agreement(
+            "cycle (proposed)",
+            ("programme", "period", "mode", "budget_idr", "proposed_by"),
+            "SELECT cycle, programme, period, mode, budget_idr::text, proposed_by FROM cycle",
+            {topic(CycleProposed): _proposed},
+            once=True,
+        ),
+        Agreement(
+            "cycle (approved)",
+            ("budget_idr", "approved_by", "funded_idr"),
+            """
+            SELECT c.cycle, c.budget_idr::text, c.approved_by, t.amount_idr::text
+            FROM cycle AS c LEFT JOIN transfer AS t ON t.cycle = c.cycle AND t.kind = 'fund'
+            WHERE c.state <> 'proposed'
+            """,
+            {topic(CycleApproved): _approved},
+            once=True,
+        ),
+        Agreement(
+            "payout",
+            (
+                "revision",
+                "state",
+                "programme",
+                "decision_revision",
+                "amount_idr",
+                "village",
+                "attempt",
+                "reference",
+                "channel",
+                "code",
+                "bank_reference",
+            ),
+            """
+            SELECT recipient_id || '/' || cycle, revision::text,
+                CASE WHEN state IN ('ordered', 'claimed', 'unknown', 'unsent') THEN 'ordered' ELSE state END,
+                programme, decision_revision::text, amount_idr::text, village, attempt::text, reference, channel, code,
+                bank_reference
+            FROM payout
+            """,
+            {
+                topic(model): _payout
+                for model in (PayoutQueued, PayoutOrdered, PayoutCancelled, PayoutConfirmed, PayoutFailed)
+            },
+            gapless=True,
+        ),
+        Agreement(
+            "transfer (reserve)", ("amount_idr",), _transfers("reserve"), {topic(PayoutOrdered): _amount}, once=True
+        ),
+        Agreement("transfer (post)", ("amount_idr",), _transfers("post"), {topic(PayoutConfirmed): _amount}, once=True),
+        Agreement(
+            "payout and past_attempt (failed)",
+            ("reference", "amount_idr", "code"),
+            """
+            SELECT recipient_id || '/' || cycle || '/' || attempt, reference, amount_idr::text, code
+            FROM reference_book WHERE state = 'failed'
+            """,
+            {topic(PayoutFailed): _failure},
+            once=True,
+        ),
+    ),
+    (
+        Check(
+            "transfer, account, payout",
+            "SELECT cycle || ' ' || subject, problem || ': Rp' || difference_idr FROM ledger_problem",
+        ),
+    ),
+)

@@ -1,0 +1,11 @@
+"""All stages' rules."""
+
+from typing import Final
+
+from salur.inside.audit import eligibility, notify, payout, registry
+from salur.inside.audit.agreement import StageRules
+from shared.events.topics import Service
+
+RULES: Final[dict[Service, StageRules]] = {
+    rules.stage: rules for rules in (registry.RULES, eligibility.RULES, payout.RULES, notify.RULES)
+}

@@ -1,0 +1,148 @@
+"""Where Kafka, the databases and the keys are: from the environment, else from the stack that `salur up` started."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
+
+from shared.errors import KeyMissing, SalurError, Trouble
+from shared.privacy.keyring import Keyring
+from shared.settings import KafkaSettings, PostgresSettings
+
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # a broker that is away is told as an error of ours
+
+
+class Away(Trouble):
+    """Kafka or a database does not answer."""
+
+
+class NeverRan(SalurError):
+    """A service's database has none of its tables."""
+
+
+class Settings(KafkaSettings, PostgresSettings):
+    """What the commands for looking inside need. `keys` is None where no key file is known."""
+
+    keys: Path | None = None
+
+    def keyring(self, *only: str) -> Keyring:
+        """The keys named in `only`. Raises KeyMissing when the key file is not there or does not hold them."""
+        if self.keys is None and not os.environ.get("SALUR_KEYS_JSON"):
+            raise KeyMissing("no key file is known", hint="SALUR_KEYS says where it is")
+        return Keyring.load(self.keys, only=set(only))
+
+
+def resolve(home: Path | None = None) -> Settings:
+    """SALUR_KAFKA, SALUR_POSTGRES and SALUR_KEYS; what is not given is taken from the stack at `home`.
+
+    Raises NotUp (a SalurError) where neither says where Kafka and PostgreSQL are.
+    """
+    given = {name: os.environ.get(f"SALUR_{name.upper()}") for name in ("kafka", "postgres", "keys")}
+    if not (given["kafka"] and given["postgres"]):
+        from salur.stack.home import Home
+        from salur.stack.status import environment
+
+        found = environment(Home.at(home))
+        given = {name: found.get(f"SALUR_{name.upper()}") for name in given}
+    if not (given["kafka"] and given["postgres"]):
+        raise SalurError("neither the environment nor the stack says where Kafka and PostgreSQL are")
+    keys = Path(given["keys"]) if given["keys"] else None
+    if keys is None and (default := _default_keys(home)).exists():
+        keys = default
+    return Settings(kafka=given["kafka"], postgres=SecretStr(given["postgres"]), keys=keys)
+
+
+def _default_keys(home: Path | None) -> Path:
+    return Path(home or os.environ.get("SALUR_HOME") or ".salur") / "keys.json"
+
+
+@asynccontextmanager
+async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A client without a group: it reads and leaves no trace. Raises Away."""
+    client = AIOKafkaConsumer(
+        **settings.client_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=200,
+        **options,
+    )
+    try:
+        await _start(client.start, settings)
+        yield client
+    finally:
+        await _stop(client)
+
+
+async def _stop(client: AIOKafkaConsumer) -> None:
+    """A client that is stopped right after its start raises the cancellation of its own tasks: that is not ours."""
+    try:
+        await client.stop()
+    except (KafkaError, OSError):
+        pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
+@asynccontextmanager
+async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Raises Away."""
+    client = AIOKafkaAdminClient(**settings.client_options())
+    try:
+        await _start(client.start, settings)
+        yield client
+    finally:
+        with suppress(KafkaError, OSError):
+            await client.close()
+
+
+async def _start(start: Any, settings: KafkaSettings) -> None:
+    try:
+        await start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise Away(
+            f"Kafka at {settings.kafka} does not answer ({type(error).__name__})",
+            hint="`salur status` shows what runs; SALUR_KAFKA says where it is",
+        ) from error
+
+
+@asynccontextmanager
+async def database(settings: PostgresSettings, service: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that can only read, in the service's schema. Raises Away, NeverRan."""
+    url = settings.url(service)
+    place = urlsplit(url)
+    try:
+        connection = await asyncpg.connect(
+            url,
+            timeout=15,
+            server_settings={
+                "search_path": service,
+                "timezone": "UTC",
+                "application_name": "salur-inside",
+                "default_transaction_read_only": "on",
+                "jit": "off",
+            },
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Away(
+            f"the database of {service} at {place.hostname}:{place.port or 5432}{place.path} does not answer "
+            f"({type(error).__name__})",
+            hint="`salur status` shows what runs; SALUR_POSTGRES says where it is",
+        ) from error
+    try:
+        if not await connection.fetchval("SELECT to_regclass('output_position') IS NOT NULL"):
+            raise NeverRan(f"the database has no tables of {service}", hint="has the service ever been started?")
+        yield connection
+    finally:
+        await connection.close(timeout=5)

@@ -1,0 +1,84 @@
+"""Reading topics from their start to where they end now, without a group and in flat memory."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from salur.inside.connect import Away, admin
+from shared.runtime.digest import SEQUENCE_HEADER
+from shared.settings import KafkaSettings
+
+RECORDS_A_POLL = 4000
+STALLED_S = 60.0
+
+
+class Extent(NamedTuple):
+    """Offsets of a partition: the first that Kafka still holds, and the one after the last."""
+
+    start: int
+    end: int
+
+    @property
+    def messages(self) -> int:
+        return self.end - self.start
+
+
+async def partitions_of(settings: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
+    """How many partitions each of these topics has; those that do not exist are left out. Raises Away."""
+    async with admin(settings) as client:
+        described = await client.describe_topics(sorted(topics))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def extents(client: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, Extent]:
+    """Where these partitions begin and end now. Ends what `client` reads otherwise. Raises Away."""
+    if not places:
+        return {}
+    client.assign(list(places))  # so that their leaders are asked for at once, not one topic after the other
+    try:
+        starts, ends = await client.beginning_offsets(list(places)), await client.end_offsets(list(places))
+    except KafkaError as error:
+        raise Away(f"Kafka does not say where its topics end ({type(error).__name__})") from error
+    return {tp: Extent(starts[tp], ends[tp]) for tp in places}
+
+
+async def read(
+    client: AIOKafkaConsumer, places: Mapping[TopicPartition, Extent]
+) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
+    """All records within these extents, in the order of each partition. Raises Away when Kafka stops giving any."""
+    left = {tp: extent for tp, extent in places.items() if extent.messages > 0}
+    if not left:
+        return
+    client.assign(list(left))
+    for tp, extent in left.items():
+        client.seek(tp, extent.start)
+    got_at = monotonic()
+    while left:
+        polled = await client.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
+        if polled:
+            got_at = monotonic()
+        elif monotonic() - got_at > STALLED_S:
+            raise Away(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted(tp.topic for tp in left))}")
+        for tp, records in polled.items():
+            if tp not in left:
+                continue
+            end = left[tp].end
+            if records[-1].offset >= end:
+                records = [record for record in records if record.offset < end]
+            if records:
+                yield tp, records
+        for tp in [tp for tp, extent in left.items() if await client.position(tp) >= extent.end]:
+            client.pause(tp)
+            del left[tp]
+
+
+def sequence_of(record: ConsumerRecord) -> int | None:
+    """The number in the header `sequence`; None where there is none in form."""
+    for name, content in record.headers:
+        if name == SEQUENCE_HEADER:
+            return int(content) if content.isdigit() else None
+    return None

@@ -1,0 +1,1 @@
+"""One recipient's story through every stage."""

@@ -1,0 +1,78 @@
+"""Puts sealed events on a source's intake topic, many at a time."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from salur.intake.sealing import Ready
+from shared.errors import Trouble
+from shared.events.envelope import CONTENT_TYPE
+from shared.kafka import admin
+from shared.settings import KafkaSettings
+
+_HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
+_RECORD_BATCH_BYTES: Final = 900_000
+_CONNECT_TIMEOUT_MS: Final = 15_000
+
+
+class NoIntakeTopic(Trouble):
+    """The registry has not made the source's topic: it is not up, or the source may not send this."""
+
+
+async def partitions_of(settings: KafkaSettings, topics: Iterable[str]) -> Mapping[str, int]:
+    """The number of partitions of each of these topics; those that do not exist are left out. Raises Trouble."""
+    try:
+        async with admin(settings) as client:
+            known = set(await client.list_topics())
+            wanted = [topic for topic in topics if topic in known]
+            described = await client.describe_topics(wanted) if wanted else []
+    except (KafkaError, OSError) as error:
+        raise Trouble(
+            f"the broker at {settings.kafka} does not answer ({type(error).__name__})",
+            hint="`salur status` shows what runs; SALUR_KAFKA names another broker",
+        ) from None
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+@asynccontextmanager
+async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that loses nothing; what it sends twice is recognised by the submissions' ids."""
+    producer = AIOKafkaProducer(
+        **settings.client_options(),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=_RECORD_BATCH_BYTES,
+        max_request_size=4 * 1024 * 1024,
+        request_timeout_ms=_CONNECT_TIMEOUT_MS,
+    )
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def publish(producer: AIOKafkaProducer, topic: str, ready: Iterable[Ready]) -> list[Any]:
+    """Hands the events to the producer; what comes back is awaited for their acknowledgements."""
+    acknowledged = []
+    batches: dict[int, Any] = {}
+    for one in ready:
+        batch = batches.get(one.partition)
+        if batch is None:
+            batch = batches[one.partition] = producer.create_batch()
+        if batch.append(key=one.key, value=one.value, timestamp=None, headers=_HEADERS) is None:
+            acknowledged.append(await _send(producer, topic, one.partition, batch))
+            batch = batches[one.partition] = producer.create_batch()
+            batch.append(key=one.key, value=one.value, timestamp=None, headers=_HEADERS)
+    for partition, batch in batches.items():
+        acknowledged.append(await _send(producer, topic, partition, batch))
+    return acknowledged
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, partition: int, batch: Any) -> Any:
+    batch.close()
+    return await producer.send_batch(batch, topic, partition=partition)

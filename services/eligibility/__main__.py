@@ -1,0 +1,12 @@
+"""python -m services.eligibility"""
+
+from functools import partial
+
+from services.eligibility.service import build
+from services.eligibility.settings import EligibilitySettings
+from shared.privacy.keyring import Keyring
+from shared.runtime.service import run
+
+settings = EligibilitySettings()
+keyring = Keyring.load(settings.keys, only=("eligibility", "contact", "recovery"))
+run("eligibility", settings, keyring, partial(build, settings=settings))

@@ -1,0 +1,64 @@
+"""Registrations and flags in, decisions out."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from services.eligibility import store
+from services.eligibility.casefile import Casefile, Office
+from services.eligibility.domain.book import Decision, Registration
+from shared.events.eligibility import EligibilityDecided
+from shared.events.envelope import Event
+from shared.events.registrations import RecipientFlagged, RecipientRegistered
+from shared.runtime.stage import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Every event that is newer than what is known leads to one decision a programme about its recipient, and to one
+    for whoever's place on the family card turns with it. Older ones and repeats lead to nothing."""
+
+    office: Office
+
+    async def handle(self, batch: Batch, tx: asyncpg.Connection) -> list[Event[EligibilityDecided]]:
+        """Raises CannotOpen and FactsInvalid for an event whose facts do not open, Meanwhile (trouble)."""
+        registrations = batch.of(RecipientRegistered)
+        recipients = sorted({event.subject for _, event in batch})
+        rows = await store.lock_recipients(tx, recipients)
+        joining = {event.data.family_id for event in registrations}
+        casefile = await Casefile.open(self.office, batch.at, tx, rows, joining)
+        answers: list[Event[EligibilityDecided]] = []
+        for _, event in batch:
+            decisions = self._apply(casefile, event)
+            if decisions:
+                answers += casefile.answer(decisions, event.cause, by_rules=False)
+        await casefile.close(tx)
+        return answers
+
+    def _apply(self, casefile: Casefile, event: Event[RecipientRegistered | RecipientFlagged]) -> list[Decision] | None:
+        """What one event changes. None: nothing, it is older than what is known."""
+        person, data = casefile.book.person(event.subject), event.data
+        if isinstance(data, RecipientFlagged):
+            if data.revision <= person.flag_revision:
+                return None
+            casefile.sealed_flags[event.subject] = data.flags
+            casefile.note(person)
+            return casefile.book.flag(person, data.revision, self.office.opener.flags(event.subject, data.flags))
+        if person.registration and data.revision <= person.registration.revision:
+            return None
+        casefile.causes[event.subject] = event.cause
+        casefile.note(person)
+        return casefile.book.register(person, self._registration(event.subject, data))
+
+    def _registration(self, recipient_id: str, data: RecipientRegistered) -> Registration:
+        return Registration(
+            data.revision,
+            data.registered_at,
+            data.family_id,
+            data.village,
+            data.decile,
+            data.eligibility,
+            data.payment,
+            data.contact,
+            self.office.opener.facts(recipient_id, data.eligibility),
+        )

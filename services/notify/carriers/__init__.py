@@ -1,0 +1,1 @@
+"""One file per outside carrier, behind the protocol in `carrier`."""

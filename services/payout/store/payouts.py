@@ -1,0 +1,224 @@
+"""Payouts, as the sweep sees them: queued, ordered, cancelled, failed for want of an account."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from services.payout.domain.budget import Rank
+
+
+class PayoutRow(NamedTuple):
+    """A payout as a sweep leaves it; the fields are the columns. `since` is the time of the sweep."""
+
+    recipient_id: str
+    cycle: str
+    programme: str
+    state: str
+    attempt: int
+    revision: int
+    decision_revision: int
+    amount_idr: int
+    village: str
+    rank_class: int
+    rank_decile: int
+    waiting_since: datetime
+    channel: str
+    reference: str
+    since: datetime
+    due_at: datetime | None
+    code: str | None
+    cause_id: str
+    correlation_id: str
+    traceparent: str
+
+
+async def unfinished(tx: asyncpg.Connection, cycle: str, programme: str, recipients: Sequence[str]) -> set[Any]:
+    """(recipient, cycle) of what these have in the open cycle, and elsewhere without an end. Locks nothing."""
+    rows = await tx.fetch(
+        """
+        SELECT recipient_id, cycle FROM payout
+        WHERE recipient_id = ANY ($3::text[]) AND programme = $2
+            AND (cycle = $1 OR state IN ('queued', 'ordered', 'claimed', 'unknown', 'unsent'))
+        """,
+        cycle,
+        programme,
+        recipients,
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def lock_free(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> list[asyncpg.Record]:
+    """Those of (recipient, cycle) that nobody else works on at this moment, as they are now, locked."""
+    rows: list[asyncpg.Record] = await tx.fetch(
+        """
+        SELECT recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village,
+            rank_class, cause_id, correlation_id, traceparent
+        FROM payout
+        WHERE (recipient_id, cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        ORDER BY recipient_id, cycle
+        FOR UPDATE SKIP LOCKED
+        """,
+        [recipient for recipient, _ in keys],
+        [cycle for _, cycle in keys],
+    )
+    return rows
+
+
+async def queue_head(tx: asyncpg.Connection, cycle: str, available_idr: int, most: int) -> list[asyncpg.Record]:
+    """The front of the queue in its order: whom `available_idr` reaches (`within`), and one more if there is one.
+
+    Never more than `most` + 1 rows; in all of them `more` says whether the last is there only to mark the end.
+    """
+    rows: list[asyncpg.Record] = await tx.fetch(
+        """
+        SELECT * FROM (
+            SELECT recipient_id, rank_class, rank_decile, waiting_since, amount_idr, attempt, revision,
+                decision_revision, before_idr, before_idr + amount_idr <= $2::bigint AS within,
+                count(*) OVER () > $3::int AS more
+            FROM (
+                SELECT *, sum(amount_idr) OVER (ORDER BY rank_class, rank_decile, waiting_since, recipient_id)
+                    - amount_idr AS before_idr
+                FROM (
+                    SELECT * FROM payout
+                    WHERE cycle = $1 AND state = 'queued'
+                    ORDER BY rank_class, rank_decile, waiting_since, recipient_id
+                    LIMIT CASE WHEN $2::bigint > 0 THEN $3::int + 1 ELSE 1 END
+                ) AS front
+            ) AS summed
+        ) AS q
+        WHERE q.before_idr <= $2::bigint
+        ORDER BY rank_class, rank_decile, waiting_since, recipient_id
+        """,
+        cycle,
+        available_idr,
+        most,
+    )
+    return rows
+
+
+async def places(tx: asyncpg.Connection, cycle: str, recipients: Sequence[str], last: Rank) -> dict[str, int]:
+    """Where these queued recipients stand in their cycle's queue, from 1; `last` is the highest of their ranks."""
+    rows = await tx.fetch(
+        """
+        SELECT recipient_id, place
+        FROM (
+            SELECT recipient_id, row_number() OVER (
+                ORDER BY rank_class, rank_decile, waiting_since, recipient_id
+            ) AS place
+            FROM payout
+            WHERE cycle = $1 AND state = 'queued'
+                AND (rank_class, rank_decile, waiting_since, recipient_id)
+                    <= ($3::smallint, $4::smallint, $5::timestamptz, $6::text)
+        ) AS queue
+        WHERE recipient_id = ANY ($2::text[])
+        """,
+        cycle,
+        recipients,
+        *last,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def cancel(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]], code: str, at: datetime) -> None:
+    """These locked payouts end without payment."""
+    await tx.execute(
+        """
+        UPDATE payout AS p
+        SET state = 'cancelled', code = $3, revision = p.revision + 1, since = $4, due_at = NULL
+        FROM unnest($1::text[], $2::text[]) AS k (recipient_id, cycle)
+        WHERE (p.recipient_id, p.cycle) = (k.recipient_id, k.cycle)
+        """,
+        [recipient for recipient, _ in keys],
+        [cycle for _, cycle in keys],
+        code,
+        at,
+    )
+
+
+async def keep_past_attempts(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> None:
+    """Copies what is left of these ended attempts before the next one takes their row."""
+    await tx.execute(
+        """
+        INSERT INTO past_attempt (
+            recipient_id, cycle, attempt, reference, decision_revision, amount_idr, state, code, sends, since
+        )
+        SELECT recipient_id, cycle, attempt, reference, decision_revision, amount_idr, state, code, sends, since
+        FROM payout
+        WHERE (recipient_id, cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        [recipient for recipient, _ in keys],
+        [cycle for _, cycle in keys],
+    )
+
+
+async def insert(tx: asyncpg.Connection, rows: Sequence[PayoutRow]) -> None:
+    """Payouts of recipients who have none in this cycle."""
+    if rows:
+        await tx.copy_records_to_table("payout", records=rows, columns=PayoutRow._fields)
+
+
+async def advance(tx: asyncpg.Connection, rows: Sequence[PayoutRow]) -> None:
+    """Moves locked payouts on: out of the queue, to a newer decision in it, or to their next attempt."""
+    if not rows:
+        return
+    await tx.execute(
+        """
+        UPDATE payout AS p SET
+            state = n.state,
+            attempt = n.attempt,
+            revision = n.revision,
+            decision_revision = n.decision_revision,
+            amount_idr = n.amount_idr,
+            village = n.village,
+            rank_class = n.rank_class,
+            rank_decile = n.rank_decile,
+            waiting_since = n.waiting_since,
+            channel = n.channel,
+            reference = n.reference,
+            since = n.since,
+            sends = 0,
+            asks = 0,
+            sent_at = NULL,
+            due_at = n.due_at,
+            code = n.code,
+            bank_reference = NULL,
+            cause_id = n.cause_id,
+            correlation_id = n.correlation_id,
+            traceparent = n.traceparent
+        FROM unnest(
+            $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[],
+            $10::smallint[], $11::smallint[], $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[],
+            $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::text[]
+        ) AS n (
+            recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village,
+            rank_class, rank_decile, waiting_since, channel, reference, since, due_at, code,
+            cause_id, correlation_id, traceparent
+        )
+        WHERE (p.recipient_id, p.cycle) = (n.recipient_id, n.cycle)
+        """,
+        *map(list, zip(*rows, strict=True)),
+    )
+
+
+async def lock_queued(tx: asyncpg.Connection, cycle: str, most: int) -> list[asyncpg.Record]:
+    """Some of a closing cycle's queue."""
+    rows: list[asyncpg.Record] = await tx.fetch(
+        """
+        SELECT recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village,
+            cause_id, correlation_id, traceparent
+        FROM payout
+        WHERE cycle = $1 AND state = 'queued'
+        ORDER BY rank_class, rank_decile, waiting_since, recipient_id
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+        """,
+        cycle,
+        most,
+    )
+    return rows
+
+
+async def any_queued(tx: asyncpg.Connection, cycle: str) -> bool:
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM payout WHERE cycle = $1 AND state = 'queued')", cycle))

@@ -1,0 +1,214 @@
+"""The registry over HTTP: sources submit and ask what became of it; anybody fetches the public key.
+
+Submissions that come in here take the same way as all others: they are sealed, put on the source's intake topic, and
+answered by the stage.
+"""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from services.registry import store
+from services.registry.domain.problems import CATALOGUE
+from services.registry.fingerprint import Fingerprint
+from services.registry.sources import MODELS, Kind, Source, Sources
+from shared.clock import now
+from shared.errors import SalurError
+from shared.events import Event
+from shared.events.envelope import EventId, envelope, schema_urn
+from shared.privacy import Keyring, SealedSubmission, open_submission, seal_submission
+from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, pad_json
+from shared.runtime import Outbox
+
+_BODY_BYTES_MAX: Final = 2 * SUBMISSION_BYTES_MAX
+_ID = TypeAdapter(EventId)
+_TIME = TypeAdapter(AwareDatetime)
+_SEALED = TypeAdapter(SealedSubmission)
+_ENVELOPE_FIELDS: Final = ("id", "submitted_at", "sealed")
+
+
+class NotASource(SalurError):
+    """No token, or one that belongs to nobody."""
+
+    http_status = 401
+
+
+class MayNot(SalurError):
+    """The source is known and may not do this."""
+
+    http_status = 403
+
+
+class UnknownSubmission(SalurError):
+    """This source has not sent such a submission."""
+
+    http_status = 404
+
+
+class IdReused(SalurError):
+    """The id stands for another content already."""
+
+    http_status = 409
+
+
+class BodyTooLarge(SalurError):
+    """More than a submission can have."""
+
+    http_status = 413
+
+
+class NotASubmission(SalurError):
+    """The body is not one submission with its id."""
+
+    http_status = 422
+
+
+def make_router(outbox: Outbox, keyring: Keyring, sources: Sources, fingerprint: Fingerprint) -> APIRouter:
+    """The registry's endpoints."""
+    router = APIRouter()
+
+    @router.get(WELL_KNOWN_PATH)
+    def public_keys() -> Response:
+        """The public key to seal submissions with."""
+        return Response(keyring.public_keys().model_dump_json(), media_type="application/json")
+
+    for kind, path in (("registration", "/registrations"), ("flag", "/flags")):
+        _add(router, kind, path, outbox, keyring, sources, fingerprint)  # type: ignore[arg-type]
+    return router
+
+
+def _add(
+    router: APIRouter,
+    kind: Kind,
+    path: str,
+    outbox: Outbox,
+    keyring: Keyring,
+    sources: Sources,
+    fingerprint: Fingerprint,
+) -> None:
+    source_of = _source_of(sources, kind)
+
+    async def submit(request: Request, source: Annotated[Source, Depends(source_of)]) -> JSONResponse:
+        body = await _object(request)
+        submission_id = _field(_ID, body, "id")
+        submitted_at = _field(_TIME, body, "submitted_at") if body.get("submitted_at") is not None else now()
+        plaintext, sealed = _content(body, keyring, source.name, submission_id)
+        digest = fingerprint.of_submission(kind, plaintext)
+        async with outbox.transaction() as transaction:
+            new, known_digest, known_kind = await store.receive(
+                transaction.tx, source.name, submission_id, kind, digest, now()
+            )
+            if (known_digest, known_kind) != (digest, kind):
+                raise IdReused("this id was used for another content", hint=CATALOGUE["id_reused"].en)
+            if new:
+                transaction.emit([_event(kind, source.name, submission_id, submitted_at, sealed, request)])
+        row = await store.standing(outbox.pool, source.name, submission_id, kind)
+        href = f"{path}/{quote(submission_id)}"
+        return JSONResponse({**_standing(submission_id, row), "href": href}, 202, {"Location": href})
+
+    async def ask(
+        submission_id: Annotated[str, Path(max_length=200)], source: Annotated[Source, Depends(source_of)]
+    ) -> JSONResponse:
+        row = await store.standing(outbox.pool, source.name, submission_id, kind)
+        if row is None:
+            raise UnknownSubmission(f"{source.name} has sent no {kind} under this id")
+        return JSONResponse(_standing(submission_id, row))
+
+    router.add_api_route(path, submit, methods=["POST"], name=f"submit a {kind}")
+    router.add_api_route(f"{path}/{{submission_id:path}}", ask, methods=["GET"], name=f"what became of a {kind}")
+
+
+def _source_of(sources: Sources, kind: Kind) -> Callable[[Request], Coroutine[Any, Any, Source]]:
+    async def source_of(request: Request) -> Source:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        source = sources.of_token(token.strip()) if scheme.lower() == "bearer" else None
+        if source is None:
+            raise NotASource("this needs the token of a source", hint="send it as `Authorization: Bearer TOKEN`")
+        if kind not in source.may:
+            raise MayNot(f"the source {source.name} may not submit a {kind}")
+        return source
+
+    return source_of
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _BODY_BYTES_MAX:
+            raise BodyTooLarge(f"a submission has at most {SUBMISSION_BYTES_MAX} bytes")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise NotASubmission("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise NotASubmission("the body is not one JSON object")
+    return body
+
+
+def _field(adapter: TypeAdapter[Any], body: dict[str, Any], name: str) -> Any:
+    try:
+        return adapter.validate_python(body.get(name))
+    except ValidationError as error:
+        raise NotASubmission(f"{name}: {error.errors(include_input=False)[0]['type']}", hint=_HINTS[name]) from None
+
+
+_HINTS: Final = {
+    "id": "1 to 200 visible ASCII characters, unique within the source",
+    "submitted_at": "a time with its zone, such as 2026-11-24T08:30:00+08:00",
+    "sealed": "an object with key_id, enc and ciphertext, as the public key document describes",
+}
+
+
+def _content(body: dict[str, Any], keyring: Keyring, source: str, submission_id: str) -> tuple[bytes, SealedSubmission]:
+    """What was submitted, and the same sealed. Raises NotASubmission; CannotOpen, Erased for what does not open."""
+    rest = {name: value for name, value in body.items() if name not in _ENVELOPE_FIELDS}
+    if "sealed" in body:
+        if rest:
+            raise NotASubmission("beside `sealed` stand only `id` and `submitted_at`")
+        sealed: SealedSubmission = _field(_SEALED, body, "sealed")
+        return open_submission(keyring, sealed, source=source, event_id=submission_id), sealed
+    plaintext = pad_json(orjson.dumps(rest))
+    return plaintext, seal_submission(keyring.public_keys(), plaintext, source=source, event_id=submission_id)
+
+
+def _event(
+    kind: Kind, source: str, submission_id: str, at: datetime, sealed: SealedSubmission, request: Request
+) -> Event[Any]:
+    model = MODELS[kind]
+    return envelope(model)(
+        id=submission_id,
+        source=source,
+        type=model.TYPE,
+        subject=submission_id,
+        time=at,
+        dataschema=schema_urn(model),
+        traceparent=request.headers.get("traceparent"),
+        data=model(sealed=sealed),
+    )
+
+
+def _standing(submission_id: str, row: Any) -> dict[str, Any]:
+    if row is None or row["answer"] is None:
+        return {"id": submission_id, "status": "pending"}
+    told = {
+        "id": submission_id,
+        "status": row["answer"],
+        "detail": row["detail"],
+        "recipient": row["recipient_id"],
+        "submitted_at": row["submitted_at"] and row["submitted_at"].isoformat(),
+        "answered_at": row["answered_at"].isoformat(),
+        "problems": row["problems"] and [_problem(text) for text in row["problems"]],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _problem(text: str) -> dict[str, Any]:
+    field, _, code = text.rpartition(":")
+    return {"field": field, "code": code, "text": CATALOGUE[code].model_dump()}

@@ -1,0 +1,26 @@
+"""The parts of the registry, put together."""
+
+from services.registry.api import make_router
+from services.registry.fingerprint import Fingerprint
+from services.registry.handler import SERVICE, Handler
+from services.registry.reading import Reader
+from services.registry.reference import reference
+from services.registry.settings import Settings
+from services.registry.settling import Settling
+from services.registry.sources import Sources
+from shared.privacy import Keyring
+from shared.runtime import Outbox, Service, Stage
+
+SHARES = ("identity", "submission", "eligibility", "payment", "contact", "recovery")
+"""The keys that the registry needs: it opens submissions, and seals for all later stages."""
+
+
+async def build(settings: Settings, outbox: Outbox, keyring: Keyring) -> Service:
+    """Raises SourcesInvalid, KeyMissing."""
+    sources = Sources.load(settings.sources)
+    fingerprint = Fingerprint(keyring)
+    handler = Handler(Reader(keyring, sources, reference(), fingerprint), Settling(keyring, fingerprint))
+    return Service(
+        stage=Stage(SERVICE, sources.topics(), handler.handle),
+        routers=(make_router(outbox, keyring, sources, fingerprint),),
+    )

@@ -1,0 +1,36 @@
+"""The three kinds of failure: rejected is an event; here, trouble is told from poison."""
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from shared.errors import KeyMissing, Trouble
+
+TROUBLE: tuple[type[BaseException], ...] = (
+    Trouble,
+    KeyMissing,
+    KafkaError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidTransactionStateError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalClientError,
+)
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether the world around is to blame, so that the same batch can succeed later.
+
+    A ValueError never is: asyncpg raises one of its own for an argument that no column could hold.
+    """
+    return isinstance(error, TROUBLE) and not isinstance(error, ValueError)

@@ -1,0 +1,60 @@
+"""The HTTP side of every service: health, readiness, metrics, and its own endpoints."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.errors import SalurError
+from shared.privacy import http_errors
+
+
+def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[APIRouter, ...]) -> FastAPI:
+    """`problems` says in words why the service is not ready; none: it is."""
+    app = FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None)
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> JSONResponse:
+        found = problems()
+        return JSONResponse({"status": "waiting" if found else "ready", "problems": found}, 503 if found else 200)
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    http_errors.install(app)
+
+    @app.exception_handler(SalurError)
+    async def refused(_: Request, error: SalurError) -> JSONResponse:
+        return JSONResponse({"error": error.message, "hint": error.hint}, error.http_status)
+
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, which stops its stage and workers first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: FastAPI, host: str, port: int, stopping: asyncio.Event) -> None:
+    """Serves until `stopping` is set, then finishes the requests at hand."""
+    server = _Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    server.should_exit = True
+    await serving

@@ -1,0 +1,247 @@
+"""The consumer loop of a stage: poll, screen, handle, and let the publisher do the rest.
+
+Progress is in the database. Kafka's group only says which partitions this process may work on, and the offsets
+committed there are for lag tools.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter, time
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord
+
+from shared.errors import SalurError
+from shared.events.topics import outputs_of, topic_named
+from shared.runtime import positions
+from shared.runtime.backoff import Backoff
+from shared.runtime.breaker import BreakerOpen
+from shared.runtime.digest import SEQUENCE_HEADER
+from shared.runtime.failures import is_trouble
+from shared.runtime.positions import NotOwner, Place
+from shared.runtime.publisher import Publisher
+from shared.runtime.screening import Screened, screen
+from shared.runtime.stage import Message
+from shared.runtime.tail import refuse_restored_database
+from shared.runtime.turn import Turn
+from shared.settings import ServiceSettings
+from shared.telemetry.metrics import (
+    BATCH_MESSAGES,
+    BATCH_SECONDS,
+    BREAKER_OPEN,
+    LAG_MESSAGES,
+    LAG_SECONDS,
+    REPUBLISHED,
+    STOPPED,
+    TROUBLES,
+)
+
+log = structlog.get_logger()
+
+POLL_MS = 200
+OFFSET_COMMIT_S = 1.0
+DRAIN_S = 5.0
+
+
+class InputLost(SalurError):
+    """A topic no longer holds what this service has not yet read."""
+
+
+class _Generation(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Counts rebalances; the loop sees that the number changed and takes its assignment anew."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.number += 1
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.number += 1
+
+
+@dataclass(slots=True)
+class Loop:
+    """Runs one stage until it is told to stop."""
+
+    turn: Turn
+    publisher: Publisher
+    settings: ServiceSettings
+    ready: bool = False
+    trouble: str | None = None
+    breaker_open: str | None = None
+    stopped: dict[Place, str] = field(default_factory=dict)
+    _generation: _Generation = field(default_factory=_Generation)
+    _taken: int = -1
+    _offsets_committed_at: float = 0.0
+
+    @property
+    def service(self) -> str:
+        return self.turn.stage.service
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Works through all trouble. Raises DatabaseOlderThanTopic and InputLost: then nothing may go on."""
+        backoff = Backoff()
+        while not stopping.is_set():
+            try:
+                await self._session(stopping, backoff)
+            except Exception as error:
+                if not is_trouble(error):
+                    raise
+                self.trouble = type(error).__name__
+                TROUBLES.labels(self.service, "stage").inc()
+                pause_s = backoff.next_s()
+                log.warning("trouble, the stage waits", error=type(error).__name__, pause_s=round(pause_s, 2))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), pause_s)
+
+    async def _session(self, stopping: asyncio.Event, backoff: Backoff) -> None:
+        consumer = AIOKafkaConsumer(
+            **self.settings.client_options(),
+            group_id=f"salur-{self.service}",
+            client_id=f"salur-{self.service}-{self.settings.instance}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=self.settings.session_timeout_ms,
+            heartbeat_interval_ms=min(3_000, self.settings.session_timeout_ms // 3),
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            fetch_max_wait_ms=100,
+        )
+        self._taken = -1
+        try:
+            consumer.subscribe(list(self.turn.stage.topics), listener=self._generation)
+            await consumer.start()
+            while not stopping.is_set():
+                await self._once(consumer)
+                backoff.reset()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.publisher.drain(), DRAIN_S)
+        finally:
+            self.ready = False
+            self.publisher.own(frozenset())
+            try:
+                with suppress(Exception):
+                    await self._commit_offsets(consumer)
+            finally:
+                await asyncio.shield(consumer.stop())
+
+    async def _once(self, consumer: AIOKafkaConsumer) -> None:
+        generation = self._generation.number
+        if generation != self._taken:
+            await self._take_assignment(consumer)
+            self._taken = generation
+            self.ready, self.trouble = True, None
+        try:
+            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.settings.batch_messages_max)
+        except NoOffsetForPartitionError:
+            self._taken = -1
+            return
+        except OffsetOutOfRangeError as error:
+            raise InputLost(
+                f"Kafka no longer holds offset {error.args}", hint="was a topic deleted or shortened?"
+            ) from error
+        if self._generation.number != generation:
+            return
+        messages = [_message(record) for records in polled.values() for record in records]
+        if messages:
+            try:
+                await self._handle(consumer, messages)
+            except NotOwner:
+                log.warning("another worker moved on, reading the positions anew")
+                self._taken = -1
+            except BreakerOpen as error:
+                BREAKER_OPEN.labels(self.service).set(1)
+                log.critical("breaker opened, the stage stands", reason=error.message, hint=error.hint)
+                self.breaker_open = error.message
+                consumer.pause(*consumer.assignment())
+        if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
+            await self._commit_offsets(consumer)
+
+    async def _handle(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
+        started = perf_counter()
+        screened = screen(
+            (m for m in messages if Place(m.topic, m.partition) in self.turn.positions), self.turn.positions
+        )
+        self._stop_at_gaps(consumer, screened)
+        REPUBLISHED.labels(self.service).inc(screened.dropped)
+        if screened.taken:
+            await self.turn.handle(screened.taken)
+        await self.turn.skip_to(screened.reached)
+        BATCH_MESSAGES.labels(self.service).observe(len(messages))
+        BATCH_SECONDS.labels(self.service).observe(perf_counter() - started)
+        self._measure_lag(consumer, messages)
+
+    def _stop_at_gaps(self, consumer: AIOKafkaConsumer, screened: Screened) -> None:
+        for place, gap in screened.gaps.items():
+            consumer.pause(TopicPartition(*place))
+            self.stopped[place] = gap
+            STOPPED.labels(self.service, *map(str, place)).set(1)
+            log.critical("sequence gap, the partition stands", topic=place.topic, partition=place.partition, gap=gap)
+
+    async def _take_assignment(self, consumer: AIOKafkaConsumer) -> None:
+        """Reads the stored positions and seeks to them; first publishes what an earlier owner left in the outbox."""
+        assigned = consumer.assignment()
+        owned = frozenset(tp.partition for tp in assigned)
+        self.turn.positions.clear()
+        self.stopped.clear()
+        consumer.resume(*consumer.paused())
+        await refuse_restored_database(
+            self.settings, self.turn.outbox.pool, outputs_of(self.turn.stage.service), sorted(owned)
+        )
+        self.publisher.own(owned)
+        await self.publisher.drain()
+        if not assigned:
+            return
+        starts = await consumer.beginning_offsets(list(assigned))
+        ends = await consumer.end_offsets(list(assigned))
+        stored = await positions.read(self.turn.outbox.pool, {Place(*tp): start for tp, start in starts.items()})
+        for tp in assigned & consumer.assignment():
+            position = stored[Place(*tp)]
+            _require_held(tp, position.offset, starts, ends)
+            consumer.seek(tp, position.offset)
+        self.turn.positions.update(stored)
+        if self.breaker_open:
+            consumer.pause(*assigned)
+        log.info("assigned", partitions=sorted(owned))
+
+    async def _commit_offsets(self, consumer: AIOKafkaConsumer) -> None:
+        self._offsets_committed_at = monotonic()
+        assigned = consumer.assignment()
+        reached = {
+            tp: position.offset
+            for place, position in self.turn.positions.items()
+            if (tp := TopicPartition(*place)) in assigned
+        }
+        if reached:
+            await consumer.commit(reached)
+
+    def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
+        for message in {Place(m.topic, m.partition): m for m in messages}.values():
+            label = (self.service, message.topic, str(message.partition))
+            end = consumer.highwater(TopicPartition(message.topic, message.partition)) or message.offset + 1
+            LAG_MESSAGES.labels(*label).set(max(0, end - message.offset - 1))
+            LAG_SECONDS.labels(*label).set(max(0.0, time() - message.timestamp_ms / 1000))
+
+
+def _require_held(tp: TopicPartition, offset: int, starts: Mapping[Any, int], ends: Mapping[Any, int]) -> None:
+    if not starts[tp] <= offset <= ends[tp]:
+        raise InputLost(
+            f"{tp.topic}/{tp.partition} holds offsets {starts[tp]} to {ends[tp]}, this service reads on at {offset}",
+            hint="the topic was deleted, shortened or restored: do not go on before it is known what was lost",
+        )
+
+
+def _message(record: ConsumerRecord) -> Message:
+    sequence = None
+    if topic_named(record.topic).sequenced:
+        carried = dict(record.headers).get(SEQUENCE_HEADER)
+        sequence = int(carried) if carried is not None and carried.isdigit() else None
+    return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)

@@ -1,0 +1,225 @@
+"""From the outbox to Kafka: oldest row first, one record batch in flight a partition, deleted once acknowledged."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from shared.events.topics import Service
+from shared.runtime.backoff import Backoff
+from shared.runtime.digest import headers
+from shared.runtime.emit import OutboxRow
+from shared.runtime.failures import is_trouble
+from shared.runtime.payload import unpack
+from shared.runtime.positions import Place
+from shared.settings import KafkaSettings
+from shared.telemetry.metrics import OUTBOX_DEPTH, TROUBLES
+
+log = structlog.get_logger()
+
+POLL_S = 0.05
+ROWS_A_ROUND = 64
+ROWS_IN_MEMORY_MAX = 256
+RECORD_BATCH_BYTES = 900_000
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Publishes the outbox rows of the partitions that this process owns, until it is stopped.
+
+    Two publishers of one partition do no harm: each starts at the oldest row and goes in order, and readers drop what
+    they have seen by its sequence.
+    """
+
+    service: Service
+    pool: asyncpg.Pool
+    kafka: KafkaSettings
+    owned: frozenset[int] = frozenset()
+    _fresh: dict[Place, deque[OutboxRow]] = field(default_factory=lambda: defaultdict(deque))
+    _next: dict[Place, int] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _producer: AIOKafkaProducer | None = None
+    _round: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _look_at: float = 0.0
+
+    def own(self, partitions: frozenset[int]) -> None:
+        """From now on this process publishes these partitions; forgets what it knew, as others may have written."""
+        self.owned = partitions
+        self._forget()
+
+    def offer(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows that were just committed here: published from memory when they are the next in order."""
+        for row in rows:
+            waiting = self._fresh[Place(row.topic, row.partition)]
+            if row.partition in self.owned and len(waiting) < ROWS_IN_MEMORY_MAX:
+                waiting.append(row)
+        self._wake.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publishes until `stopping` is set, through all trouble; other errors end the process."""
+        backoff = Backoff()
+        try:
+            while not stopping.is_set():
+                self._wake.clear()
+                try:
+                    if await self.publish_some() == 0:
+                        await self._pause()
+                    backoff.reset()
+                except Exception as error:
+                    if not is_trouble(error):
+                        raise
+                    TROUBLES.labels(self.service, "publish").inc()
+                    log.warning("publishing waits", error=type(error).__name__)
+                    await self._throw_away()
+                    await asyncio.sleep(backoff.next_s())
+        finally:
+            await self._throw_away()
+
+    async def drain(self) -> None:
+        """Returns when nothing of the owned partitions waits. Raises trouble."""
+        while await self.publish_some():
+            pass
+
+    async def publish_some(self) -> int:
+        """One round over the owned partitions. Returns how many rows were acknowledged and deleted.
+
+        Rows of other processes are looked for every POLL_S, however busy this one is.
+        """
+        async with self._round:
+            done = await self._publish(self._from_memory())
+            if done and monotonic() < self._look_at:
+                return done
+            self._look_at = monotonic() + POLL_S
+            return done + await self._publish(await self._from_database())
+
+    async def _publish(self, rows: Sequence[OutboxRow]) -> int:
+        if not rows:
+            return 0
+        producer = await self._ready_producer()
+        by_place: dict[Place, list[OutboxRow]] = defaultdict(list)
+        for row in rows:
+            by_place[Place(row.topic, row.partition)].append(row)
+        done: list[OutboxRow] = []
+        outcomes = await asyncio.gather(
+            *(_publish_in_order(producer, ordered, done) for ordered in by_place.values()), return_exceptions=True
+        )
+        if done:
+            await self._delete(done)
+            for row in done:
+                self._next[Place(row.topic, row.partition)] = row.first_sequence + row.events
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return len(done)
+
+    def _from_memory(self) -> list[OutboxRow]:
+        """Rows in memory that follow at once on what was published last. After a hole the database is asked."""
+        rows: list[OutboxRow] = []
+        for place, waiting in self._fresh.items():
+            expected = self._next.get(place, -1)
+            while waiting:
+                row = waiting.popleft()
+                if row.first_sequence == expected:
+                    rows.append(row)
+                    expected += row.events
+                elif row.first_sequence > expected:
+                    waiting.clear()
+        return rows
+
+    async def _from_database(self) -> list[OutboxRow]:
+        if not self.owned:
+            return []
+        rows = await self.pool.fetch(
+            """
+            SELECT topic, partition, first_sequence, count, payload
+            FROM outbox
+            WHERE partition = ANY ($1::int[])
+            ORDER BY first_sequence, topic, partition
+            LIMIT $2
+            """,
+            sorted(self.owned),
+            ROWS_A_ROUND,
+        )
+        OUTBOX_DEPTH.labels(self.service).set(len(rows))
+        return [OutboxRow(*row) for row in rows]
+
+    async def _delete(self, rows: Sequence[OutboxRow]) -> None:
+        await self.pool.execute(
+            """
+            DELETE FROM outbox AS o
+            USING unnest($1::text[], $2::int[], $3::bigint[]) AS d (topic, partition, first_sequence)
+            WHERE (o.topic, o.partition, o.first_sequence) = (d.topic, d.partition, d.first_sequence)
+            """,
+            [row.topic for row in rows],
+            [row.partition for row in rows],
+            [row.first_sequence for row in rows],
+        )
+
+    async def _ready_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self.kafka.client_options(),
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=RECORD_BATCH_BYTES,
+                max_request_size=4 * 1024 * 1024,
+                request_timeout_ms=10_000,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def close(self) -> None:
+        """Lets go of Kafka; rows that wait stay in the outbox."""
+        await self._throw_away()
+
+    async def _throw_away(self) -> None:
+        producer, self._producer = self._producer, None
+        self._forget()
+        if producer:
+            with suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5)
+
+    def _forget(self) -> None:
+        self._fresh.clear()
+        self._next.clear()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+
+async def _publish_in_order(producer: AIOKafkaProducer, rows: Sequence[OutboxRow], done: list[OutboxRow]) -> None:
+    """Rows of one partition; one record batch is in flight, so that a refused one lets nothing overtake it."""
+    for row in rows:
+        for batch in _record_batches(producer, row):
+            acknowledged = await producer.send_batch(batch, row.topic, partition=row.partition)
+            await acknowledged
+        done.append(row)
+
+
+def _record_batches(producer: AIOKafkaProducer, row: OutboxRow) -> Iterator[Any]:
+    """The row's events with their sequences, in as few record batches as their size allows."""
+    batch = producer.create_batch()
+    for sequence, (key, value) in enumerate(unpack(row.payload), row.first_sequence):
+        appended = batch.append(key=key, value=value, timestamp=None, headers=headers(sequence))
+        if appended is None:
+            batch.close()
+            yield batch
+            batch = producer.create_batch()
+            if batch.append(key=key, value=value, timestamp=None, headers=headers(sequence)) is None:
+                raise AssertionError("an event above the byte limit was committed")
+    batch.close()
+    yield batch

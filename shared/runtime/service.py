@@ -1,0 +1,127 @@
+"""One service process: migrations, topics, stage, publisher, workers and HTTP, until SIGTERM."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvloop
+from fastapi import APIRouter
+
+from shared.errors import SalurError
+from shared.events import topics
+from shared.events.topics import outputs_of
+from shared.kafka import ensure_topics
+from shared.postgres import migrate, open_pool
+from shared.privacy.keyring import Keyring
+from shared.runtime.backoff import Backoff
+from shared.runtime.emit import Outbox
+from shared.runtime.failures import is_trouble
+from shared.runtime.http import create_app, serve
+from shared.runtime.loop import Loop
+from shared.runtime.publisher import Publisher
+from shared.runtime.stage import Stage
+from shared.runtime.tail import refuse_restored_database
+from shared.runtime.turn import Turn
+from shared.runtime.worker import Worker, keep_working
+from shared.settings import ServiceSettings
+from shared.telemetry import logs
+
+log = structlog.get_logger()
+
+STARTUP_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one service. `close` is awaited at the end (an HTTP client's session)."""
+
+    stage: Stage
+    workers: tuple[Worker, ...] = ()
+    routers: tuple[APIRouter, ...] = ()
+    close: Callable[[], Awaitable[None]] | None = None
+
+
+Build = Callable[[Outbox, Keyring], Awaitable[Service]]
+
+
+def run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build: Build) -> None:
+    """Runs the service until SIGTERM or SIGINT, then stops gracefully: the turn at hand is finished and published.
+
+    `build` makes the parts once the outbox is there. Exits with 1, and says why in the log, when it may not run: a
+    restored database, lost input, topics that differ in partitions.
+    """
+    logs.configure(name, settings.instance, settings.log_level)
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+    try:
+        uvloop.run(_run(name, settings, keyring, build))
+    except* SalurError as refusals:
+        for refusal in refusals.exceptions:
+            log.critical("the service may not run", reason=str(refusal), hint=getattr(refusal, "hint", None))
+        sys.exit(1)
+    except* Exception as failures:
+        for failure in failures.exceptions:
+            log.critical("the service ends", exc_info=failure)
+        sys.exit(1)
+
+
+async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build: Build) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    url = settings.url(name)
+    await _patiently(lambda: migrate(url, name))
+    pool = await open_pool(
+        url, name, instance=settings.instance, transaction_timeout_ms=settings.transaction_timeout_ms
+    )
+    outbox = Outbox(name, pool, settings.partitions, settings.event_bytes_max)
+    service = await build(outbox, keyring)
+    names = (*service.stage.topics, *outputs_of(name))
+    outbox.partitions = await _patiently(lambda: ensure_topics(settings, names))
+    every = range(outbox.partitions)
+    await _patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
+    publisher = Publisher(name, pool, settings)
+    outbox.committed = publisher.offer
+    loop = Loop(Turn(service.stage, outbox, keyring), publisher, settings)
+    app = create_app(name, lambda: _problems(loop), service.routers)
+    publishing_ends = asyncio.Event()
+    log.info("started", partitions=outbox.partitions)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            publishing = tasks.create_task(publisher.run(publishing_ends))
+            working = [tasks.create_task(keep_working(w, name, stopping)) for w in service.workers]
+            working.append(tasks.create_task(loop.run(stopping)))
+            serving = tasks.create_task(serve(app, settings.http_host, settings.http_port, stopping))
+            await asyncio.gather(*working, serving)
+            publishing_ends.set()
+            await publishing
+    finally:
+        if service.close:
+            await service.close()
+        pool.terminate()
+    log.info("stopped")
+
+
+def _problems(loop: Loop) -> list[str]:
+    found = [] if loop.ready else ["the stage has no assignment yet"]
+    found += [reason for reason in (loop.trouble, loop.breaker_open) if reason]
+    found += [f"{place.topic}/{place.partition}: {gap}" for place, gap in loop.stopped.items()]
+    return found
+
+
+async def _patiently(start: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Repeats a step of the start while database or broker are away. Raises what it met at last."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await start()
+        except Exception as error:
+            if not is_trouble(error) or backoff.failures >= STARTUP_TRIES:
+                raise
+            log.warning("waiting to start", error=type(error).__name__)
+            await asyncio.sleep(backoff.next_s())

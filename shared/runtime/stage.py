@@ -1,0 +1,72 @@
+"""What a stage is, and what it is handed."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import asyncpg
+
+from shared.events.envelope import Event
+from shared.events.model import Data
+from shared.events.topics import Service, replay_topic
+
+D = TypeVar("D", bound=Data)
+
+
+class Message(NamedTuple):
+    """One record as it came from Kafka. `sequence` is None where the topic carries none."""
+
+    topic: str
+    partition: int
+    offset: int
+    sequence: int | None
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+class Received(NamedTuple):
+    """A message that is a valid event of the contract."""
+
+    message: Message
+    event: Event[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Valid events in the order of their partitions; `at` is the time of this turn."""
+
+    received: Sequence[Received]
+    at: datetime
+
+    def of(self, *models: type[D]) -> list[Event[D]]:
+        """The events of these types, in order."""
+        types = {model.TYPE for model in models}
+        return [event for _, event in self.received if event.type in types]
+
+    def __iter__(self) -> Iterator[Received]:
+        return iter(self.received)
+
+    def __len__(self) -> int:
+        return len(self.received)
+
+
+Handle: TypeAlias = Callable[[Batch, asyncpg.Connection], Awaitable[Sequence[Event[Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A service's rule of motion: which topics it reads and what follows from a batch of them.
+
+    `handle` runs inside one transaction and may raise anything: trouble is retried, everything else is isolated to
+    the message that causes it. It calls no outside system, and it never commits.
+    """
+
+    service: Service
+    inputs: tuple[str, ...]
+    handle: Handle
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return (*self.inputs, replay_topic(self.service))

@@ -1,0 +1,77 @@
+"""Whether the database is older than the topics it wrote: after a restore nothing may run before it was mended."""
+
+from collections.abc import Iterable
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from shared.errors import SalurError
+from shared.runtime.digest import SEQUENCE_HEADER
+from shared.runtime.positions import Place
+from shared.settings import KafkaSettings
+
+TAIL_MESSAGES = 20
+
+
+class DatabaseOlderThanTopic(SalurError):
+    """A topic holds events that this database does not know of: it was restored from a backup."""
+
+
+async def refuse_restored_database(
+    kafka: KafkaSettings, pool: asyncpg.Pool, topics: Iterable[str], partitions: Iterable[int]
+) -> None:
+    """Raises DatabaseOlderThanTopic when a topic's last sequence is at or above the next one to be written.
+
+    The topics are read first, so that what is published meanwhile cannot mislead.
+    """
+    tails = await last_sequences(kafka, [Place(topic, p) for topic in topics for p in partitions])
+    rows = await pool.fetch("SELECT topic, partition, next_sequence FROM output_position")
+    following = {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
+    ahead = [place for place, sequence in tails.items() if sequence >= following.get(place, 0)]
+    if ahead:
+        place = ahead[0]
+        raise DatabaseOlderThanTopic(
+            f"{place.topic}/{place.partition} ends with sequence {tails[place]}, the database would write "
+            f"{following.get(place, 0)} next ({len(ahead)} partitions in all)",
+            hint="the database is older than the topics (a restored backup?); do not delete either, see docs/how-to",
+        )
+
+
+async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[Place, int]:
+    """The highest sequence at the end of each of these partitions; empty ones are left out.
+
+    A few messages are looked at, not one: the very last may be a late re-publication by a paused process.
+    """
+    consumer = AIOKafkaConsumer(**kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        wanted = [TopicPartition(*place) for place in places]
+        consumer.assign(wanted)
+        ends, starts = await consumer.end_offsets(wanted), await consumer.beginning_offsets(wanted)
+        open_ended = {tp for tp in wanted if ends[tp] > starts[tp]}
+        if not open_ended:
+            return {}
+        consumer.assign(open_ended)
+        for tp in open_ended:
+            consumer.seek(tp, max(starts[tp], ends[tp] - TAIL_MESSAGES))
+        tails: dict[Place, int] = {}
+        while open_ended:
+            for tp, records in (await consumer.getmany(timeout_ms=1000)).items():
+                highest = max(_sequence(tp, record) for record in records)
+                tails[Place(*tp)] = max(highest, tails.get(Place(*tp), 0))
+                if records[-1].offset + 1 >= ends[tp]:
+                    open_ended.discard(tp)
+        return tails
+    finally:
+        await consumer.stop()
+
+
+def _sequence(tp: TopicPartition, record: ConsumerRecord) -> int:
+    carried = dict(record.headers).get(SEQUENCE_HEADER)
+    if carried is None:
+        raise DatabaseOlderThanTopic(
+            f"{tp.topic}/{tp.partition} holds a message without a sequence at offset {record.offset}",
+            hint="somebody else wrote to a topic of the flow: see the broker's access lists",
+        )
+    return int(carried)

@@ -1,0 +1,124 @@
+"""One turn: a batch of screened messages becomes effects and events in one transaction.
+
+A batch that fails is halved until the message that fails alone is found; that one goes to the dead letters and its
+neighbours pass.
+"""
+
+import traceback
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+
+from shared.clock import now
+from shared.events.codec import Undecodable, decode, decode_any
+from shared.events.envelope import Event
+from shared.events.topics import topic_named
+from shared.privacy.keyring import Keyring
+from shared.runtime import positions
+from shared.runtime.breaker import Breaker, BreakerOpen
+from shared.runtime.deadletter import Poison, dead_letter
+from shared.runtime.emit import Outbox
+from shared.runtime.failures import is_trouble
+from shared.runtime.positions import NotOwner, Place, Position
+from shared.runtime.screening import reached_by
+from shared.runtime.stage import Batch, Message, Received, Stage
+from shared.telemetry.metrics import EVENTS_IN, POISONED
+
+log = structlog.get_logger()
+
+Decoded: TypeAlias = Event[Any] | Poison
+
+
+@dataclass(slots=True)
+class Turn:
+    """Handles batches for one process. `positions` are the stored ones as this worker knows them."""
+
+    stage: Stage
+    outbox: Outbox
+    keyring: Keyring
+    breaker: Breaker = field(default_factory=Breaker)
+    positions: dict[Place, Position] = field(default_factory=dict)
+
+    async def handle(self, messages: Sequence[Message]) -> None:
+        """All effects of these messages, each exactly once, however often they are handed in.
+
+        Raises NotOwner, BreakerOpen, or trouble; what was committed before stays committed and known in `positions`.
+        """
+        decoded = [self._decode(message) for message in messages]
+        await self._commit_or_halve(messages, decoded)
+
+    async def skip_to(self, reached: Mapping[Place, Position]) -> None:
+        """Moves past messages that were dropped. Raises NotOwner, or trouble."""
+        ahead = {place: position for place, position in reached.items() if position != self.positions[place]}
+        if ahead:
+            async with self.outbox.transaction() as transaction:
+                await positions.move(transaction.tx, self.positions, ahead)
+            self.positions.update(ahead)
+
+    async def _commit_or_halve(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> None:
+        try:
+            await self._commit(messages, decoded)
+            return
+        except (NotOwner, BreakerOpen):
+            raise
+        except Exception as error:
+            if is_trouble(error) or (len(messages) == 1 and isinstance(decoded[0], Poison)):
+                raise
+            culprit = describe(error)
+        if len(messages) == 1:
+            log.warning(
+                "handler failed on a message", topic=messages[0].topic, offset=messages[0].offset, error=culprit
+            )
+            await self._commit(messages, [Poison("handler_failed", culprit)])
+            return
+        middle = len(messages) // 2
+        await self._commit_or_halve(messages[:middle], decoded[:middle])
+        await self._commit_or_halve(messages[middle:], decoded[middle:])
+
+    async def _commit(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> None:
+        at = now()
+        reached = reached_by(messages, self.positions)
+        pairs = list(zip(messages, decoded, strict=True))
+        batch = Batch([Received(m, e) for m, e in pairs if not isinstance(e, Poison)], at)
+        poisoned = [(m, p) for m, p in pairs if isinstance(p, Poison)]
+        async with self.outbox.transaction() as transaction:
+            await positions.move(transaction.tx, self.positions, reached)
+            if batch.received:
+                transaction.emit(await self.stage.handle(batch, transaction.tx))
+            transaction.emit(dead_letter(self.stage.service, self.keyring, m, p, at) for m, p in poisoned)
+        self.positions.update(reached)
+        self._count(messages, poisoned)
+
+    def _count(self, messages: Sequence[Message], poisoned: Sequence[tuple[Message, Poison]]) -> None:
+        for topic, count in Tally(message.topic for message in messages).items():
+            EVENTS_IN.labels(self.stage.service, topic).inc(count)
+        for message, poison in poisoned:
+            POISONED.labels(self.stage.service, message.topic, poison.code).inc()
+        self.breaker.record(len(messages), len(poisoned))
+
+    def _decode(self, message: Message) -> Decoded:
+        try:
+            if message.value is None:
+                return Poison("empty", "the message has no value")
+            if model := topic_named(message.topic).model:
+                return decode(model, message.value)
+            return decode_any(message.value, self._replayable)
+        except Undecodable as error:
+            return Poison(error.code, error.reason)
+
+    @property
+    def _replayable(self) -> frozenset[str]:
+        models = (topic_named(name).model for name in self.stage.inputs)
+        return frozenset(model.TYPE for model in models if model)
+
+
+def describe(error: Exception) -> str:
+    """What failed and where, without the error's own words: those may repeat a person's data."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = getattr(error, "constraint_name", None) or getattr(error, "sqlstate", None)
+    named = f"{type(error).__name__} ({what})" if what else type(error).__name__
+    return f"{named} at {Path(frame.filename).name}:{frame.lineno} in {frame.name}"

@@ -1,0 +1,426 @@
+"""The eligibility service on a real PostgreSQL: nothing lost, nothing twice, never backwards, one payee a family."""
+
+import asyncio
+import json
+import random
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.eligibility.store import Meanwhile, RulesGoBack
+from shared.events import Event
+from shared.events.codec import decode
+from shared.events.topics import topic_named
+from shared.postgres import migrate
+from shared.privacy import Keyring, keyfile
+from shared.runtime.stage import Batch, Message, Received
+from tests.integration.eligibility_desk import CHILD, ELDER, Desk, Registry, family, recipient
+
+A, B, C = recipient(1), recipient(2), recipient(3)
+CARD, OTHER_CARD = family(1), family(2)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    keyfile.create(path)
+    return path
+
+
+@pytest.fixture
+def registry(keys: Path) -> Registry:
+    return Registry(Keyring.load(keys))
+
+
+@pytest.fixture
+async def desk(database: str, keys: Path) -> AsyncIterator[Desk]:
+    await migrate(database, "eligibility")
+    desk = await Desk.open(database, keys)
+    yield desk
+    await desk.close()
+
+
+@pytest.fixture
+def programmes(tmp_path: Path) -> Path:
+    """A folder with the programmes that come with Salur, to be changed."""
+    folder = tmp_path / "programmes"
+    shutil.copytree(str(files("services.eligibility") / "programmes"), folder)
+    return folder
+
+
+def new_version(folder: Path, programme: str, old: str, new: str, *, version: int = 2) -> None:
+    file = folder / f"{programme}.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new).replace(f"version: {version - 1}", f"version: {version}"))
+
+
+async def test_a_registration_is_decided_in_every_programme(desk: Desk, registry: Registry) -> None:
+    event = registry.registered(A, CARD, members=[CHILD])
+    await desk.takes(event)
+    decided = {decision.data.programme: decision for decision in await desk.emitted()}
+    assert {name: (d.data.outcome, d.data.amount_idr, d.data.reasons[0].code) for name, d in decided.items()} == {
+        "sembako": ("eligible", 200_000, "meets_conditions"),
+        "pkh": ("eligible", 750_000, "meets_conditions"),
+        "bantuan-polman": ("ineligible", 0, "no_component"),
+    }
+    for decision in decided.values():
+        assert decision.subject == A
+        assert decision.causationid == event.id
+        assert decision.correlationid == event.correlationid
+        data = decision.data
+        assert (data.revision, data.registration_revision, data.flag_revision) == (1, 1, 0)
+        assert (data.village, data.decile, data.waiting_since) == ("7604012002", 2, event.data.registered_at)
+        assert data.payment
+        assert data.payment.value == event.data.payment.value, "sealed parts travel along unopened"
+    await desk.check()
+
+
+async def test_particulars_are_for_the_recipient_alone(desk: Desk, registry: Registry) -> None:
+    await desk.takes(registry.registered(A, CARD, decile=9), registry.flagged(A, "car_owner", "civil_servant"))
+    last = [d for d in await desk.emitted() if d.data.programme == "sembako"][-1]
+    assert [reason.code for reason in last.data.reasons] == ["decile_above_limit", "excluded_by_other_agency"]
+    assert last.data.details
+    opened = desk.keyring.open(last.data.details, "contact", recipient=A, schema="details/1")
+    assert [said["en"] for said in json.loads(opened)] == [
+        "The civil service agency records you as a civil servant.",
+        "You are recorded as the owner of a car.",
+    ]
+    everything = "".join(
+        [
+            str([list(map(str, row)) for row in await desk.pool.fetch(f"SELECT t::text FROM {table} AS t")])
+            for table in ("recipient", "decision", "family_payee")
+        ]
+    )
+    for word in ("car_owner", "civil_servant", "1986-01-07", "800000", "Siti", "81234567890"):
+        assert word not in everything
+
+
+async def test_repeats_and_older_revisions_lead_to_nothing(desk: Desk, registry: Registry) -> None:
+    first = registry.registered(A, CARD, decile=9)
+    newer = registry.registered(A, CARD, revision=3)
+    raised, withdrawn = registry.flagged(A, "deceased"), registry.flagged(A, revision=2)
+    await desk.takes(newer, withdrawn)
+    before = await desk.emitted()
+    await desk.takes(first, raised, topic="replay.eligibility")
+    await desk.takes(registry.registered(A, CARD, revision=2, decile=10), newer)
+    assert await desk.emitted() == before
+    assert (await desk.current("sembako"))[A]["outcome"] == "eligible"
+    await desk.check()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_flags_and_registrations_in_any_order_end_alike(desk: Desk, registry: Registry, together: bool) -> None:
+    draw = random.Random(11)
+    for number in range(6):
+        who, card = recipient(100 + number), family(100 + number)
+        events = [
+            registry.registered(who, card, decile=7),
+            registry.registered(who, card, revision=2, members=[CHILD]),
+            registry.flagged(who, "deceased"),
+            registry.flagged(who, revision=2),
+            registry.flagged(who, "car_owner", revision=3),
+        ]
+        draw.shuffle(events)
+        if together:
+            await desk.takes(*events)
+        else:
+            for event in events:
+                await desk.takes(event)
+    for programme in ("sembako", "pkh"):
+        for row in (await desk.current(programme)).values():
+            assert row["reasons"] == "excluded_by_other_agency"
+            assert (row["registration_revision"], row["flag_revision"]) == (2, 3)
+    await desk.check()
+
+
+async def test_flags_of_somebody_unregistered_wait(desk: Desk, registry: Registry) -> None:
+    await desk.takes(registry.flagged(A, "deceased"))
+    assert await desk.emitted() == []
+    await desk.takes(registry.registered(A, CARD))
+    assert {d.data.reasons[0].code for d in await desk.emitted()} == {"excluded_by_other_agency"}
+    await desk.check()
+
+
+async def test_one_recipient_twice_in_a_batch_is_decided_twice_as_in_two_batches(
+    desk: Desk, registry: Registry
+) -> None:
+    events = [registry.registered(A, CARD, decile=9), registry.registered(A, CARD, revision=2, account="999999999999")]
+    await desk.takes(*events)
+    others = [registry.registered(B, OTHER_CARD, decile=9), registry.registered(B, OTHER_CARD, revision=2)]
+    for event in others:
+        await desk.takes(event)
+    for who in (A, B):
+        told = [(d.data.revision, d.data.outcome) for d in await desk.emitted() if d.subject == who]
+        assert sorted(told) == sorted([(1, "ineligible")] * 3 + [(2, "eligible")] + [(2, "ineligible")] * 2)
+    await desk.check()
+
+
+async def test_the_place_passes_on_in_the_same_transaction(desk: Desk, registry: Registry) -> None:
+    await desk.takes(registry.registered(A, CARD), registry.registered(B, CARD, role="spouse", sex="P"))
+    assert {who: row["reasons"] for who, row in (await desk.current("sembako")).items()} == {
+        A: "meets_conditions",
+        B: "not_the_payee",
+    }
+    flag = registry.flagged(A, "deceased")
+    await desk.takes(flag)
+    passed_on = [d for d in await desk.emitted() if d.subject == B and d.data.programme == "sembako"][-1]
+    assert (passed_on.data.outcome, passed_on.data.revision, passed_on.causationid) == ("eligible", 2, flag.id)
+    await desk.takes(registry.registered(B, OTHER_CARD, revision=2), registry.registered(C, CARD, role="other"))
+    assert {who: row["outcome"] for who, row in (await desk.current("sembako")).items()} == {
+        A: "ineligible",
+        B: "eligible",
+        C: "eligible",
+    }
+    seated = await desk.pool.fetch("SELECT family_id, recipient_id FROM family_payee WHERE programme = 'sembako'")
+    assert {(row[0], row[1]) for row in seated} == {(CARD, C), (OTHER_CARD, B)}
+    await desk.check()
+
+
+async def test_two_workers_on_one_family_settle_on_one_payee(desk: Desk, registry: Registry, keys: Path) -> None:
+    """The second waits until the first has committed, and sees what it decided."""
+    first = desk.messages(registry.registered(A, CARD))
+    second = desk.messages(registry.registered(B, CARD, role="spouse", sex="P"))
+    assert first[0].partition != second[0].partition
+    handle = desk.turn.stage.handle
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def stop_before_the_commit() -> None:
+        async with desk.turn.outbox.transaction() as transaction:
+            batch = _batch(first)
+            transaction.emit(await handle(batch, transaction.tx))
+            reached.set()
+            await go_on.wait()
+
+    held = asyncio.create_task(stop_before_the_commit())
+    await reached.wait()
+    waiting = asyncio.create_task(desk.turn.handle(second))
+    done, _ = await asyncio.wait({waiting}, timeout=0.5)
+    assert not done, "the family is locked"
+    go_on.set()
+    await asyncio.gather(held, waiting)
+    assert {who: row["reasons"] for who, row in (await desk.current("sembako")).items()} == {
+        A: "meets_conditions",
+        B: "not_the_payee",
+    }
+    await desk.check()
+
+
+async def test_many_workers_on_shared_families_neither_deadlock_nor_lose(
+    desk: Desk, registry: Registry, database: str, keys: Path
+) -> None:
+    """Four workers, sixty people on ten cards who register, move, are flagged and cleared, beside a sweep."""
+    workers = [desk, *[await Desk.open(database, keys) for _ in range(3)]]
+    draw = random.Random(5)
+    work: list[list[list[Event[Any]]]] = [[] for _ in workers]
+    for round_ in range(1, 5):
+        batches: list[list[Event[Any]]] = [[] for _ in workers]
+        for number in range(60):
+            who, card = recipient(1_000 + number), family(draw.randrange(10))
+            batches[number % 4].append(registry.registered(who, card, revision=round_, decile=draw.randrange(1, 7)))
+            batches[number % 4].append(
+                registry.flagged(who, *draw.choice([[], ["deceased"], ["car_owner"]]), revision=round_)
+            )
+        for mine, batch in zip(work, batches, strict=True):
+            draw.shuffle(batch)
+            mine.append(batch)
+
+    async def works(worker: Desk, batches: list[list[Event[Any]]]) -> None:
+        handle = worker.turn.stage.handle
+        for batch in batches:
+            async with worker.turn.outbox.transaction() as transaction:
+                messages = worker.messages(*batch)
+                transaction.emit(await handle(_batch(messages), transaction.tx))
+
+    await asyncio.gather(*(works(worker, batches) for worker, batches in zip(workers, work, strict=True)))
+    rows = await desk.pool.fetch("SELECT registration_revision, flag_revision FROM recipient")
+    assert [tuple(row) for row in rows] == [(4, 4)] * 60
+    await desk.check()
+    for worker in workers[1:]:
+        await worker.close()
+
+
+async def test_two_workers_on_one_new_recipient_make_one_of_them_try_again(desk: Desk, registry: Registry) -> None:
+    """It happens while partitions change hands: one reads the registrations, the other the flags."""
+    handle = desk.turn.stage.handle
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def the_first() -> None:
+        async with desk.turn.outbox.transaction() as transaction:
+            transaction.emit(await handle(_batch(desk.messages(registry.registered(A, CARD))), transaction.tx))
+            reached.set()
+            await go_on.wait()
+
+    held = asyncio.create_task(the_first())
+    await reached.wait()
+    flag = desk.messages(registry.flagged(A, "deceased"))
+    waiting = asyncio.create_task(desk.turn.handle(flag))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await held
+    with pytest.raises(Meanwhile):
+        await waiting
+    await desk.read_positions()
+    await desk.turn.handle(flag)
+    assert (await desk.current("sembako"))[A]["reasons"] == "excluded_by_other_agency"
+    await desk.check()
+
+
+async def test_two_workers_on_one_known_recipient_lose_neither_change(desk: Desk, registry: Registry) -> None:
+    await desk.takes(registry.registered(A, CARD))
+    handle = desk.turn.stage.handle
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def the_first() -> None:
+        async with desk.turn.outbox.transaction() as transaction:
+            update = desk.messages(registry.registered(A, CARD, revision=2, decile=5))
+            transaction.emit(await handle(_batch(update), transaction.tx))
+            reached.set()
+            await go_on.wait()
+
+    held = asyncio.create_task(the_first())
+    await reached.wait()
+    waiting = asyncio.create_task(desk.turn.handle(desk.messages(registry.flagged(A, "deceased"))))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await asyncio.gather(held, waiting)
+    row = (await desk.current("sembako"))[A]
+    assert (row["registration_revision"], row["flag_revision"], row["revision"]) == (2, 1, 3)
+    await desk.check()
+
+
+async def test_facts_that_do_not_open_are_poison_and_their_neighbours_pass(desk: Desk, registry: Registry) -> None:
+    good, bad = registry.registered(A, CARD), registry.registered(B, OTHER_CARD)
+    swapped = bad.model_copy(update={"data": bad.data.model_copy(update={"eligibility": good.data.eligibility})})
+    await desk.takes(good, swapped, registry.registered(C, OTHER_CARD))
+    assert {d.subject for d in await desk.emitted()} == {A, C}
+    (letter,) = await desk.dead_letters()
+    assert (letter.data.code, letter.subject) == ("handler_failed", B)
+    assert "CannotOpen" in letter.data.reason
+    await desk.check()
+
+
+async def test_erased_facts_entitle_nobody_and_do_not_disturb_the_family(
+    desk: Desk, registry: Registry, database: str, keys: Path
+) -> None:
+    await desk.takes(registry.registered(A, CARD))
+    old = registry.keyring.active_id("eligibility")
+    keyfile.rotate(keys, "eligibility")
+    keyfile.destroy(keys, old, in_use=lambda _: {}, now=datetime.now(UTC) + timedelta(hours=1))
+    registry.keyring = Keyring.load(keys)
+    desk = await Desk.open(database, keys, sent=desk.sent)
+    await desk.takes(registry.registered(B, CARD, role="spouse", sex="P"))
+    assert {who: row["reasons"] for who, row in (await desk.current("sembako")).items()} == {
+        A: "facts_erased",
+        B: "meets_conditions",
+    }
+    await desk.takes(registry.flagged(A, "deceased"))
+    last = [d for d in await desk.emitted() if d.subject == A and d.data.programme == "pkh"][-1]
+    assert [reason.code for reason in last.data.reasons] == ["facts_erased"]
+    await desk.takes(registry.registered(A, CARD, revision=2))
+    assert (await desk.current("sembako"))[A]["reasons"] == "excluded_by_other_agency"
+    await desk.check()
+    await desk.close()
+
+
+async def test_a_new_version_is_decided_for_everybody_once_in_bounded_turns(
+    desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path
+) -> None:
+    people = [(recipient(n), family(n % 30), 3 + n % 3) for n in range(40)]
+    await desk.takes(*[registry.registered(who, card, decile=decile, members=[ELDER]) for who, card, decile in people])
+    await desk.takes(registry.flagged(recipient(999), "deceased"))
+    assert await desk.sweep.turn() == 0
+    new_version(programmes, "sembako", "decile_max: 5", "decile_max: 4")
+    newer = await Desk.open(database, keys, programmes=programmes, sent=desk.sent)
+    sweep = type(newer.sweep)(newer.sweep.office, newer.sweep.outbox, rows_max=7)
+    before = len(await desk.emitted())
+    swept = 0
+    while moved := sum(await asyncio.gather(sweep.turn(), sweep.turn())):
+        assert moved <= 14
+        swept += moved
+    assert swept == 40
+    fresh = [d for d in (await newer.emitted()) if d.data.revision > 1]
+    assert len(fresh) == len(await newer.emitted()) - before
+    assert {d.data.programme for d in fresh} == {"sembako"}
+    assert {d.data.programme_version for d in fresh} == {2}
+    assert len({d.id for d in fresh}) == len(fresh)
+    assert len({d.causationid for d in fresh}) == 1
+    assert {d.correlationid for d in fresh} == {f"{who}-1" for who, _, _ in people}
+    for who, _, decile in people:
+        assert ("decile_above_limit" in (await newer.current("sembako"))[who]["reasons"]) == (decile > 4)
+    await newer.check()
+    assert await desk.sweep.turn() == 0, "an instance with the earlier rules undoes nothing"
+    await desk.read_positions()
+    await desk.takes(registry.registered(recipient(0), family(0), revision=2, decile=5))
+    assert await newer.sweep.turn() == 1, "what it still decides is found"
+    assert (await newer.current("sembako"))[recipient(0)]["programme_version"] == 2
+    await newer.check()
+    await newer.close()
+
+
+async def test_a_new_programme_is_decided_for_everybody(
+    desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path
+) -> None:
+    await desk.takes(registry.registered(A, CARD, members=[ELDER]), registry.registered(B, CARD, role="spouse"))
+    text = (programmes / "bantuan-polman.yaml").read_text().replace("programme: bantuan-polman", "programme: lansia")
+    (programmes / "lansia.yaml").write_text(text)
+    newer = await Desk.open(database, keys, programmes=programmes)
+    assert await newer.sweep.turn() == 2
+    assert {who: row["outcome"] for who, row in (await newer.current("lansia")).items()} == {
+        A: "eligible",
+        B: "ineligible",
+    }
+    await newer.check()
+    await newer.close()
+
+
+async def test_rules_never_go_back(desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path) -> None:
+    await desk.takes(registry.registered(A, CARD))
+    text = (programmes / "sembako.yaml").read_text()
+    (programmes / "sembako.yaml").write_text(text.replace("decile_max: 5", "decile_max: 4"))
+    with pytest.raises(RulesGoBack, match="the rules of sembako differ") as caught:
+        await Desk.open(database, keys, programmes=programmes)
+    assert caught.value.hint == "raise `version` in sembako.yaml to 2"
+    (programmes / "sembako.yaml").write_text(text.replace("version: 1", "version: 2"))
+    await (await Desk.open(database, keys, programmes=programmes)).close()
+    with pytest.raises(RulesGoBack, match="sembako is at version 1, decisions were made under 2"):
+        await Desk.open(database, keys)
+    (programmes / "sembako.yaml").unlink()
+    with pytest.raises(RulesGoBack, match="the rules of sembako are missing"):
+        await Desk.open(database, keys, programmes=programmes)
+
+
+async def test_what_rules_were_in_force_cannot_be_rewritten(desk: Desk) -> None:
+    programmes = json.loads(await desk.pool.fetchval("SELECT programmes FROM rulebook"))
+    assert programmes["pkh"]["components"]["elder"]["a_year_idr"] == 2_400_000
+    for statement in ("UPDATE rulebook SET programmes = '{}'", "DELETE FROM rulebook"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await desk.pool.execute(statement)
+
+
+async def test_a_closed_programme_ends_for_everybody(
+    desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path
+) -> None:
+    await desk.takes(registry.registered(A, CARD))
+    new_version(programmes, "sembako", "period: month", "period: month\nclosed: true")
+    newer = await Desk.open(database, keys, programmes=programmes)
+    assert await newer.sweep.turn() == 1
+    assert (await newer.current("sembako"))[A]["reasons"] == "programme_closed"
+    await newer.check()
+    await newer.close()
+
+
+def _batch(messages: list[Message]) -> Batch:
+    received = []
+    for message in messages:
+        assert message.value
+        model = topic_named(message.topic).model
+        assert model
+        received.append(Received(message, decode(model, message.value)))
+    return Batch(received, datetime(2026, 11, 16, 3, tzinfo=UTC))

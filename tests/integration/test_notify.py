@@ -1,0 +1,400 @@
+"""notify against a real PostgreSQL and the real carrier process: nobody is told twice, whatever dies."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from services.notify.domain.purposes import message_id
+from services.notify.domain.states import Fact
+from services.notify.progress import Report, apply
+from shared.privacy import keyfile
+from tests.integration.notify_desk import (
+    AT,
+    SECRET,
+    Desk,
+    free_port,
+    open_desk,
+    recipient,
+    run_out_claims,
+    sending,
+    until,
+)
+from tests.integration.running_simulator import Simulator, running
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "services/notify/templates.json"
+CALM = ("--timeout", 0, "--not-on-whatsapp", 0, "--failed", 0, "--trouble", 0, "--repeated", 0, "--disordered", 0)
+SETTLED = {"delivered", "read", "failed", "unknown", "not_needed", "superseded", "unreachable"}
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    keyfile.create(path)
+    return path
+
+
+@pytest.fixture
+async def desk(database: str, keys: Path) -> AsyncIterator[Desk]:
+    async with open_desk(database, keys) as opened:
+        yield opened
+
+
+def carrier(desk: Desk, data: Path, *options: object, port: int = 0) -> Any:
+    common = ("--templates", TEMPLATES, "--webhook", desk.webhook, "--secret", SECRET, "--pace", 0.1)
+    return running("carrier", data / "carrier", *common, "--rate", 0, *options, port=port)
+
+
+async def settled(desk: Desk, within_s: float = 60.0) -> None:
+    async def all_are() -> bool:
+        return set(await desk.states()) <= SETTLED
+
+    await until(all_are, within_s)
+
+
+async def webhooks_posted(carrier: Simulator) -> None:
+    async def none_wait() -> bool:
+        totals = await carrier.get("/books/summary")
+        return totals["webhooks_pending"] == 0 and totals["under_way"] == 0
+
+    await until(none_wait)
+
+
+async def check_books(desk: Desk, carrier: Simulator) -> dict[str, int]:
+    """The carrier's books against our own: each message at most once on a phone, and every state true."""
+    books = await carrier.books()
+    got = Counter(line["callback_data"] for line in books)
+    assert max(got.values(), default=1) == 1, "somebody was told twice"
+    rows = {row["message_id"]: row for row in await desk.rows()}
+    assert set(got) <= set(rows)
+    for message, row in rows.items():
+        assert (message in got) == (row["state"] in ("delivered", "read")), (row["state"], row["code"])
+    told = await desk.check_told_once()
+    assert told["delivered"] == len(got)
+    assert told["sent"] == sum(row["sent_at"] is not None for row in rows.values())
+    return await desk.states()
+
+
+async def test_everything_a_carrier_can_do_leaves_nobody_told_twice(desk: Desk, tmp_path: Path) -> None:
+    count = 250
+    surprises = ("--timeout", 0.08, "--hang-s", 3, "--not-on-whatsapp", 0.1, "--failed", 0.06, "--trouble", 0.05)
+    disorder = ("--dropped", 0.03, "--repeated", 0.4, "--disordered", 0.4, "--rate", 400)
+    async with carrier(desk, tmp_path, *surprises, *disorder) as carrier_process:
+        await desk.hand([desk.decided(n, p) for n in range(count) for p in ("sembako", "pkh", "bantuan-polman")])
+        async with sending(desk.sender(carrier_process.url, timeout_s=0.5)):
+            await settled(desk)
+            await webhooks_posted(carrier_process)
+            await desk.hand([desk.paid(n) for n in range(count)])
+            await settled(desk)
+        await webhooks_posted(carrier_process)
+        states = await check_books(desk, carrier_process)
+    assert sum(states.values()) == 2 * count
+    assert states["delivered"] + states["read"] > count
+    assert states["failed"] > 0
+    assert states["unknown"] > 0, "sends that were cut before acceptance stay unknown"
+    codes = {row["code"] for row in await desk.rows() if row["state"] == "failed"}
+    assert codes == {"not_on_whatsapp", "whatsapp_131000"}
+
+
+async def test_a_killed_carrier_loses_and_repeats_nothing(desk: Desk, tmp_path: Path) -> None:
+    port, count = free_port(), 400
+    async with carrier(desk, tmp_path, *CALM, port=port) as first:
+        await desk.hand([desk.decided(n) for n in range(count)])
+        async with sending(desk.sender(first.url, timeout_s=2, rate=300)):
+
+            async def some_were_sent() -> bool:
+                return (await desk.states()).get("waiting", 0) < count * 3 // 4
+
+            await until(some_were_sent)
+            await first.kill()
+            await asyncio.sleep(0.5)
+            assert (await desk.states())["waiting"] > 0
+            async with carrier(desk, tmp_path, *CALM, port=port) as second:
+                await settled(desk)
+                await webhooks_posted(second)
+                states = await check_books(desk, second)
+    assert sum(states.values()) == count
+    assert states.get("failed", 0) == 0, "a carrier that is away fails no message"
+    assert states.get("unknown", 0) <= 64
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_sender_killed_between_claim_and_answer_leaves_unknown_and_never_sends_again(
+    desk: Desk, database: str, keys: Path, tmp_path: Path, when: str
+) -> None:
+    count = 20
+    async with carrier(desk, tmp_path, *CALM) as carrier_process:
+        await desk.hand([desk.decided(n) for n in range(count)])
+        program = (sys.executable, "-m", "tests.integration.notify_desk")
+        dying = await asyncio.create_subprocess_exec(*program, database, str(keys), carrier_process.url, when, cwd=ROOT)
+        assert await asyncio.wait_for(dying.wait(), 30) == -9
+        await webhooks_posted(carrier_process)
+        accepted = (await carrier_process.get("/books/summary"))["accepted"]
+        assert accepted >= 1 if when == "after" else accepted == 0
+        # What the carrier has told since counts; the rest of the claim is open.
+        assert (await desk.states()).get("sending", 0) >= 8 - accepted
+        async with sending(desk.sender(carrier_process.url)):
+            await asyncio.sleep(0.3)
+            await run_out_claims(desk.pool)
+            await settled(desk)
+            await webhooks_posted(carrier_process)
+            await asyncio.sleep(0.5)
+        states = await check_books(desk, carrier_process)
+    assert states.get("unknown", 0) == 8 - accepted
+    assert sum(states.values()) == count
+    told = await desk.check_told_once()
+    assert told["unknown"] == 8 - accepted
+
+
+async def test_two_senders_at_once_send_each_message_once(desk: Desk, tmp_path: Path) -> None:
+    count = 500
+    async with carrier(desk, tmp_path, *CALM) as carrier_process:
+        await desk.hand([desk.decided(n) for n in range(count)])
+        senders = [desk.sender(carrier_process.url, timeout_s=5, at_once=40) for _ in range(3)]
+        async with sending(*senders):
+            await settled(desk)
+            await webhooks_posted(carrier_process)
+        states = await check_books(desk, carrier_process)
+    assert states.get("delivered", 0) + states.get("read", 0) == count
+
+
+async def test_a_webhook_before_the_answer_tells_more_than_the_time_out(desk: Desk, tmp_path: Path) -> None:
+    silent = (*CALM, "--timeout", 1.0, "--hang-s", 10)
+    async with carrier(desk, tmp_path, *silent) as carrier_process:
+        await desk.hand([desk.decided(n) for n in range(30)])
+        async with sending(desk.sender(carrier_process.url, timeout_s=1.5)):
+            await settled(desk)
+            await webhooks_posted(carrier_process)
+            await asyncio.sleep(2)
+        states = await check_books(desk, carrier_process)
+        told = await desk.check_told_once()
+    assert set(states) <= {"delivered", "read"}
+    assert told["sent"] == told["delivered"] == 30
+    assert told["unknown"] < 30, "those that were cut at once are unknown first, those that hang are delivered before"
+
+
+async def test_a_send_without_an_answer_is_never_repeated(desk: Desk, tmp_path: Path) -> None:
+    count = 60
+    options = (*CALM, "--timeout", 0.5, "--hang-s", 10, "--rate", 0, "--pace", 0.1)
+    async with running("carrier", tmp_path / "carrier", *options) as carrier_process:  # and no webhook tells anything
+        await desk.hand([desk.decided(n) for n in range(count)])
+        async with sending(desk.sender(carrier_process.url, timeout_s=0.5)):
+            await asyncio.sleep(6)
+        assert (await carrier_process.get("/books/summary"))["accepted"] == count
+        books = Counter(line["callback_data"] for line in await carrier_process.books())
+    assert max(books.values()) == 1
+    states = await desk.states()
+    assert states["sent"] + states["unknown"] == count
+    assert (await desk.check_told_once())["unknown"] == states["unknown"] > 10
+
+
+async def post(url: str, body: bytes, signature: str | None = None, secret: str = SECRET) -> int:
+    made = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-Hub-Signature-256": made if signature is None else signature}
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as response:
+        return response.status
+
+
+def webhook(*statuses: tuple[str, str]) -> bytes:
+    told = [{"id": "wamid.x", "status": s, "timestamp": "1", "biz_opaque_callback_data": m} for m, s in statuses]
+    value = {"messaging_product": "whatsapp", "statuses": told, "messages": [{"from": "6281", "type": "text"}]}
+    entry = [{"id": "1", "changes": [{"value": value, "field": "messages"}]}]
+    return json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
+
+
+async def test_only_the_carrier_is_believed(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    ours = message_id(recipient(1), "decision:reg-1", "whatsapp")
+    body = webhook((ours, "delivered"))
+    assert await post(desk.webhook, body, signature="sha256=" + "0" * 64) == 401
+    assert await post(desk.webhook, body, signature="") == 401
+    assert await post(desk.webhook, body, secret="another") == 401
+    assert (
+        await post(
+            desk.webhook, body + b" ", signature="sha256=" + hmac.new(SECRET.encode(), body, "sha256").hexdigest()
+        )
+        == 401
+    )
+    assert await desk.states() == {"waiting": 1}
+    assert await post(desk.webhook, b"[]") == 400
+    assert (
+        await post(desk.webhook, webhook(("m-" + "0" * 32, "read"), ("not ours\x00", "sent"), (ours, "played"))) == 200
+    )
+    assert await desk.states() == {"waiting": 1}
+    async with aiohttp.ClientSession() as session:
+        query = {"hub.mode": "subscribe", "hub.verify_token": "verify-me", "hub.challenge": "1158201444"}
+        async with session.get(desk.webhook, params=query) as response:
+            assert (response.status, await response.text()) == (200, "1158201444")
+        async with session.get(desk.webhook, params={**query, "hub.verify_token": "guess"}) as response:
+            assert response.status == 403
+
+
+async def test_webhooks_repeat_and_race(desk: Desk) -> None:
+    await desk.hand([desk.decided(n) for n in range(40)])
+    ids = [row["message_id"] for row in await desk.rows()]
+    bodies = [
+        webhook(*((m, s) for m in ids[part::4])) for part in range(4) for s in ("read", "sent", "failed", "delivered")
+    ]
+    bodies += [webhook(*((m, s) for m in reversed(ids) for s in ("failed", "sent", "delivered")))] * 3
+    assert set(await asyncio.gather(*(post(desk.webhook, body) for body in bodies))) == {200}
+    assert await desk.states() == {"read": 40}
+    told = await desk.check_told_once()
+    assert told["sent"] == told["delivered"] == 40
+
+
+async def claim_all(desk: Desk) -> list[Any]:
+    """Claims what is due, and sends nothing."""
+    sender = desk.sender("http://127.0.0.1:9")
+    outgoing, _ = await sender._claim(1000)
+    await sender.carrier.close()
+    return outgoing
+
+
+async def tell(desk: Desk, message: str, fact: Fact, attempt: int | None = None) -> int:
+    async with desk.outbox.transaction() as transaction:
+        return await apply(transaction, [Report(message, fact, "rate_limited", attempt, AT)], AT)
+
+
+async def test_decisions_of_one_cause_are_one_message_and_a_repetition_is_none(desk: Desk) -> None:
+    events = [desk.decided(1, p) for p in ("sembako", "pkh", "bantuan-polman")]
+    await desk.hand(events[:1])
+    await desk.hand(events[1:])
+    (message,) = await claim_all(desk)
+    assert message.composed.template == "decision_3"
+    assert message.phone == "+6281200000001"
+    await tell(desk, message.message_id, Fact.ACCEPTED)
+    await desk.hand(events)
+    assert await desk.states() == {"sent": 1}
+
+
+async def test_a_decision_that_comes_after_its_causes_message_left_is_told_in_a_further_one(desk: Desk) -> None:
+    await desk.hand([desk.decided(1, "sembako")])
+    await claim_all(desk)
+    await desk.hand([desk.decided(1, "pkh")])
+    (message,) = await claim_all(desk)
+    assert message.composed.template == "decision_1"
+    assert "PKH" in message.composed.values[1]
+    assert {row["purpose"] for row in await desk.rows()} == {"decision:reg-1", "decision:reg-1#2"}
+
+
+async def test_only_the_newest_news_is_told(desk: Desk) -> None:
+    await desk.hand([desk.decided(1), desk.decided(1, "pkh")])
+    await desk.hand([desk.decided(1, cause="flag-1", revision=2, eligible=False)])
+    (message,) = await claim_all(desk)
+    assert message.composed.template == "decision_2", "what the replaced message would have told is told with it"
+    assert "Sembako: TIDAK. Memenuhi" in " ".join(message.composed.values)
+    assert await desk.states() == {"superseded": 1, "sending": 1}
+
+
+async def test_nothing_new_is_no_message(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    (message,) = await claim_all(desk)
+    await tell(desk, message.message_id, Fact.LOST, 1)
+    await desk.hand([desk.decided(1, cause="rules-2", revision=2)])
+    assert await claim_all(desk) == []
+    assert await desk.states() == {"unknown": 1, "not_needed": 1}
+    await desk.hand([desk.decided(1, cause="rules-3", revision=3, amount_idr=300_000)])
+    (message,) = await claim_all(desk)
+    assert "sekarang Rp300.000 per bulan (sebelumnya Rp200.000)" in message.composed.values[1]
+
+
+async def test_an_older_decision_changes_nothing(desk: Desk) -> None:
+    await desk.hand([desk.decided(1, cause="new", revision=3)])
+    await desk.hand([desk.decided(1, cause="old", revision=2, eligible=False)])
+    (message,) = await claim_all(desk)
+    assert "Sembako: YA" in message.composed.values[1]
+    assert await desk.states() == {"sending": 1}
+
+
+async def test_what_did_not_arrive_is_told_again_with_the_next_cause(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    (message,) = await claim_all(desk)
+    await tell(desk, message.message_id, Fact.REFUSED, 1)
+    new_phone: dict[str, str | None] = {"name": "Siti", "phone": "+628990001111", "language": "en"}
+    await desk.hand([desk.decided(1, cause="reg-2", revision=2, contact=new_phone, registration=2)])
+    (message,) = await claim_all(desk)
+    assert (message.phone, message.composed.language) == ("+628990001111", "en")
+
+
+async def test_a_refused_message_makes_room_for_a_newer_one(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    (first,) = await claim_all(desk)
+    await desk.hand([desk.decided(1, cause="flag", revision=2, eligible=False)])
+    await tell(desk, first.message_id, Fact.REFUSED_FOR_NOW, 1)
+    (second,) = await claim_all(desk)
+    assert second.message_id != first.message_id
+    assert "Sembako: TIDAK. " in second.composed.values[1], "the first never arrived: nothing was granted before"
+    assert await desk.states() == {"superseded": 1, "sending": 1}
+
+
+async def test_a_late_answer_to_an_earlier_send_reopens_nothing(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    (first,) = await claim_all(desk)
+    await tell(desk, first.message_id, Fact.REFUSED_FOR_NOW, 1)
+    (second,) = await claim_all(desk)
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert await tell(desk, first.message_id, Fact.REFUSED_FOR_NOW, 1) == 0
+    assert await tell(desk, first.message_id, Fact.LOST, 1) == 0
+    assert await desk.states() == {"sending": 1}
+
+
+async def test_payouts_are_told_once_and_never_stale(desk: Desk) -> None:
+    await desk.hand([desk.decided(1), desk.decided(2)])
+    await claim_all(desk)
+    await desk.hand([desk.paid(1, failed="account_closed"), desk.paid(2)])
+    await desk.hand([desk.paid(1, revision=4, attempt=2), desk.paid(2)])
+    outgoing = await claim_all(desk)
+    assert [m.composed.template for m in outgoing] == ["payout_confirmed", "payout_confirmed"]
+    assert await desk.states() == {"sending": 4, "superseded": 1}
+    await desk.hand([desk.paid(1, failed="account_closed"), desk.paid(1, revision=4, attempt=2)])
+    assert await desk.states() == {"sending": 4, "superseded": 1}
+
+
+async def test_who_has_no_phone_is_counted(desk: Desk, keys: Path) -> None:
+    nobody: dict[str, str | None] = {"name": "Budi", "phone": None, "language": "id"}
+    broken = desk.decided(2).model_copy(update={"subject": recipient(3)})
+    absent = desk.decided(4)
+    absent = absent.model_copy(update={"data": absent.data.model_copy(update={"contact": None})})
+    await desk.hand([desk.decided(1, contact=nobody), broken, absent])
+    assert await claim_all(desk) == []
+    codes = Counter(row["code"] for row in await desk.rows())
+    assert codes == {"no_phone": 1, "cannot_open": 1, "no_contact": 1}
+    assert await desk.states() == {"unreachable": 3}
+    counted = await desk.pool.fetch("SELECT kind, state, sum(messages)::int FROM message_count GROUP BY 1, 2")
+    assert [tuple(row) for row in counted] == [("decision", "unreachable", 3)]
+
+
+async def test_quiet_time_lets_news_gather(database: str, keys: Path) -> None:
+    async with open_desk(database, keys, quiet_time_s=0.6) as desk:
+        await desk.hand([desk.decided(1)])
+        assert await claim_all(desk) == []
+        await asyncio.sleep(0.7)
+        assert len(await claim_all(desk)) == 1
+
+
+async def test_the_service_cannot_unmake_a_message(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await desk.pool.execute("DELETE FROM message")
+
+
+async def test_no_personal_data_stands_in_the_database_or_in_events(desk: Desk, tmp_path: Path) -> None:
+    async with carrier(desk, tmp_path, *CALM) as carrier_process:
+        await desk.hand([desk.decided(1), desk.paid(1)])
+        async with sending(desk.sender(carrier_process.url)):
+            await settled(desk)
+    held = json.dumps([event.model_dump(mode="json") for event in await desk.told()])
+    for table in ("message", "contact", "decision", "told", "reason"):
+        held += str([tuple(row) for row in await desk.pool.fetch(f"SELECT * FROM {table}")])
+    assert "1200000001" not in held
+    assert "Siti" not in held
