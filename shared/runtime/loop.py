@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import SalurError
@@ -47,6 +47,8 @@ log = structlog.get_logger()
 POLL_MS = 200
 OFFSET_COMMIT_S = 1.0
 DRAIN_S = 5.0
+SHARE_MIN = 1 / 64
+"""How small a share of the usual batch is tried after trouble: a slow machine may not manage a full one in time."""
 
 
 class InputLost(SalurError):
@@ -80,6 +82,7 @@ class Loop:
     _generation: _Generation = field(default_factory=_Generation)
     _taken: int = -1
     _offsets_committed_at: float = 0.0
+    _share: float = 1.0
 
     @property
     def service(self) -> str:
@@ -94,12 +97,7 @@ class Loop:
             except Exception as error:
                 if not is_trouble(error):
                     raise
-                self.trouble = type(error).__name__
-                TROUBLES.labels(self.service, "stage").inc()
-                pause_s = backoff.next_s()
-                log.warning("trouble, the stage waits", error=type(error).__name__, pause_s=round(pause_s, 2))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), pause_s)
+                await self._wait_out(error, stopping, backoff)
 
     async def _session(self, stopping: asyncio.Event, backoff: Backoff) -> None:
         consumer = AIOKafkaConsumer(
@@ -120,8 +118,13 @@ class Loop:
             consumer.subscribe(list(self.turn.stage.topics), listener=self._generation)
             await consumer.start()
             while not stopping.is_set():
-                await self._once(consumer)
-                backoff.reset()
+                try:
+                    if await self._once(consumer):
+                        backoff.reset()
+                except Exception as error:
+                    if isinstance(error, KafkaError) or not is_trouble(error):
+                        raise
+                    await self._wait_out(error, stopping, backoff)  # the group goes on: the partitions are kept
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.publisher.drain(), DRAIN_S)
         finally:
@@ -133,23 +136,35 @@ class Loop:
             finally:
                 await asyncio.shield(consumer.stop())
 
-    async def _once(self, consumer: AIOKafkaConsumer) -> None:
+    async def _wait_out(self, trouble: Exception, stopping: asyncio.Event, backoff: Backoff) -> None:
+        """Then the positions are read anew, and a smaller batch is tried."""
+        self.trouble, self._taken = type(trouble).__name__, -1
+        self._share = max(SHARE_MIN, self._share / 2)
+        TROUBLES.labels(self.service, "stage").inc()
+        pause_s = backoff.next_s()
+        log.warning("trouble, the stage waits", error=self.trouble, pause_s=round(pause_s, 2))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause_s)
+
+    async def _once(self, consumer: AIOKafkaConsumer) -> bool:
+        """One poll and what follows from it. Returns whether messages were handled."""
         generation = self._generation.number
         if generation != self._taken:
             await self._take_assignment(consumer)
             self._taken = generation
             self.ready, self.trouble = True, None
         try:
-            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.settings.batch_messages_max)
+            messages_max = max(1, int(self.settings.batch_messages_max * self._share))
+            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max)
         except NoOffsetForPartitionError:
             self._taken = -1
-            return
+            return False
         except OffsetOutOfRangeError as error:
             raise InputLost(
                 f"Kafka no longer holds offset {error.args}", hint="was a topic deleted or shortened?"
             ) from error
         if self._generation.number != generation:
-            return
+            return False
         messages = [_message(record) for records in polled.values() for record in records]
         if messages:
             try:
@@ -164,6 +179,7 @@ class Loop:
                 consumer.pause(*consumer.assignment())
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
+        return bool(messages)
 
     async def _handle(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
         started = perf_counter()
@@ -175,6 +191,7 @@ class Loop:
         if screened.taken:
             await self.turn.handle(screened.taken)
         await self.turn.skip_to(screened.reached)
+        self._share = min(1.0, self._share * 2)
         BATCH_MESSAGES.labels(self.service).observe(len(messages))
         BATCH_SECONDS.labels(self.service).observe(perf_counter() - started)
         self._measure_lag(consumer, messages)

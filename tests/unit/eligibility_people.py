@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.eligibility.domain.book import Registration
-from services.eligibility.domain.facts import Facts, Trait
+from services.eligibility.domain.facts import Facts, Trait, parse_facts
 from services.eligibility.domain.programme import Programme
 from services.eligibility.domain.rules import Asked, Rule
 from services.eligibility.rulebook import Rulebook, load, rulebook
@@ -42,7 +42,7 @@ def born(age_years: int, *, day: date = DAY) -> str:
 
 def facts(role: str = "head", sex: str = "L", age_years: int = 40, **more: Any) -> Facts:
     given = {"birth_date": born(age_years), "sex": sex, "role": role, "income_idr": 900_000, "members": []}
-    return Facts.model_validate_json(_json(given | more))
+    return parse_facts(_json(given | more))
 
 
 def member(age_years: int = 30, sex: str = "P", **more: Any) -> Trait:

@@ -21,12 +21,13 @@ def compare(
     table: TableAudit,
     findings: Findings,
 ) -> None:
-    """Goes through all keys of one agreement. `dead`: (place, offset) of events that this stage could not process."""
-    for subject in spill.subjects(number):
+    """Compares all keys of one agreement. `dead`: (place, offset) of events that this stage could not process."""
+    table.agreeing = table.rows
+    for subject in spill.suspects(number, first_rank=1 if agreement.gapless else None):
         problem = _problem(agreement, subject)
         if problem is None:
-            table.agreeing += 1
             continue
+        table.agreeing -= subject.stands is not None
         if dead and any((said.place, said.offset) in dead for said in subject.said):
             table.excused += 1
             continue

@@ -9,7 +9,7 @@ import orjson
 from salur.inside.audit.agreement import Json, Reading
 from salur.inside.audit.chain import Accepted
 from salur.inside.audit.result import Finding, Findings, Kind
-from salur.inside.audit.spill import Said, Spill, packed
+from salur.inside.audit.spill import Spill, packed
 from shared.events.dead_letters import DeadLetter
 from shared.events.topics import Service
 from shared.runtime.positions import Place
@@ -44,8 +44,8 @@ class Ears:
     def hear(self, stage: Service, place: Place, accepted: Iterable[Accepted], listeners: Sequence[Listener]) -> None:
         """`stage` has written the events. What cannot be read becomes a finding."""
         number = self.number(place)
-        heeding = [(one.agreement, one.reading, one.limits.get(place.partition, 0)) for one in listeners]
-        rows: list[Said] = []
+        rows: dict[int, list[tuple[str, int | str, int, int, int, str]]] = {one.agreement: [] for one in listeners}
+        heeding = [(rows[one.agreement].append, one.reading, one.limits.get(place.partition, 0)) for one in listeners]
         for sequence, offset, key, value in accepted:
             try:
                 event = orjson.loads(value)
@@ -53,16 +53,16 @@ class Ears:
                     raise ValueError("the key is not the subject")
                 if event["type"] == DeadLetter.TYPE:
                     self._note_dead(stage, event)
-                for agreement, reading, limit in heeding:
+                for write, reading, limit in heeding:
                     if sequence < limit:
-                        rows += [
-                            Said(agreement, about, _checked(rank), sequence, number, offset, packed(fields))
-                            for about, rank, fields in reading(event)
-                        ]
+                        for about, rank, fields in reading(event):
+                            if type(rank) is not str and not (type(rank) is int and abs(rank) < _RANK_MAX):
+                                raise ValueError("a revision is not a number")
+                            write((about, rank, sequence, number, offset, packed(fields)))
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 self._unreadable(stage, place, sequence, offset, error)
-        if rows:
-            self.spill.say(rows)
+        for agreement, said in rows.items():
+            self.spill.say(agreement, said)
 
     def _note_dead(self, stage: Service, event: Json) -> None:
         origin = event["data"]["origin"]
@@ -83,10 +83,3 @@ class Ears:
                 f"({type(error).__name__})",
             )
         )
-
-
-def _checked(rank: int | str) -> int | str:
-    """A rank that can be laid down. Raises ValueError for what no service writes."""
-    if isinstance(rank, str) or (type(rank) is int and abs(rank) < _RANK_MAX):
-        return rank
-    raise ValueError("a revision is not a number")

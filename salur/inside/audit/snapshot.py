@@ -80,10 +80,11 @@ async def _copy_rows(
     for number, agreement in zip(numbers, rules.agreements, strict=True):
         table = TableAudit(table=agreement.table)
         snapshot.tables.append(table)
+        spill.prepare(number)
         try:
             async for rows in _fetched(connection, agreement.sql):
                 table.rows += len(rows)
-                spill.stand([(number, key, packed(fields)) for key, *fields in rows])
+                spill.stand(number, [(key, packed(fields)) for key, *fields in rows])
         except asyncpg.SyntaxOrAccessError as error:
             raise CannotRead(
                 f"{rules.stage}.{agreement.table} is not as this version of salur expects it ({type(error).__name__})",

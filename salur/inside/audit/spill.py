@@ -1,13 +1,14 @@
 """What events say and what rows say, laid down in a temporary SQLite file and compared key by key.
 
-Appending needs no index, and the comparison is one merge in the order of keys that SQLite sorts on disk: memory stays
-flat however many there are.
+Each agreement has two tables. Appending needs no index, and SQLite sorts on disk: memory stays flat however many there
+are. What plainly agrees (one event, one row, the same fields) never comes back to Python.
 """
 
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +25,7 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA temp_store = FILE;
 PRAGMA cache_size = -32768;
-CREATE TABLE said (agreement INT, key TEXT, rank, sequence INT, place INT, offset INT, fields TEXT);
-CREATE TABLE stands (agreement INT, key TEXT, fields TEXT);
+CREATE TABLE suspect (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE outbox (
     stage TEXT, topic TEXT, partition INT, first_sequence INT, payload BLOB,
     PRIMARY KEY (topic, partition, first_sequence)
@@ -36,7 +36,6 @@ CREATE TABLE outbox (
 class Said(NamedTuple):
     """What one event says about the row `key`. Of several the highest `rank` counts, then the sequence."""
 
-    agreement: int
     key: str
     rank: int | str
     sequence: int
@@ -69,12 +68,20 @@ class Spill:
         self._db.close()
         self._folder.cleanup()
 
-    def say(self, rows: Iterable[Said]) -> None:
-        self._db.executemany("INSERT INTO said VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    def prepare(self, agreement: int) -> None:
+        """Before anything is said of it."""
+        self._db.execute(
+            f"CREATE TABLE said_{agreement} (key TEXT, rank, sequence INT, place INT, offset INT, fields TEXT)"
+        )
+        self._db.execute(f"CREATE TABLE stands_{agreement} (key TEXT, fields TEXT)")
 
-    def stand(self, rows: Iterable[tuple[int, str, str]]) -> None:
-        """Rows of the database: agreement, key, fields."""
-        self._db.executemany("INSERT INTO stands VALUES (?, ?, ?)", rows)
+    def say(self, agreement: int, rows: Iterable[tuple[str, int | str, int, int, int, str]]) -> None:
+        """What events say: the fields of Said."""
+        self._db.executemany(f"INSERT INTO said_{agreement} VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def stand(self, agreement: int, rows: Iterable[tuple[str, str]]) -> None:
+        """Rows of the database: key, fields."""
+        self._db.executemany(f"INSERT INTO stands_{agreement} VALUES (?, ?)", rows)
 
     def keep_outbox(self, rows: Iterable[tuple[str, str, int, int, bytes]]) -> None:
         """Outbox rows: stage, topic, partition, first sequence, payload."""
@@ -89,25 +96,42 @@ class Spill:
         for first_sequence, payload in rows:
             yield first_sequence, unpack(payload)
 
-    def subjects(self, agreement: int) -> Iterator[Subject]:
-        """Every key that an event or a row of this agreement names, in order."""
-        rows = self._db.execute(
-            """
-            SELECT key, 0 AS side, rank, sequence, place, offset, fields FROM said WHERE agreement = :a
-            UNION ALL
-            SELECT key, 1, NULL, NULL, NULL, NULL, fields FROM stands WHERE agreement = :a
-            ORDER BY key, side, rank, sequence
+    def suspects(self, agreement: int, *, first_rank: int | None) -> Iterator[Subject]:
+        """Every key that needs a closer look, in order: all but those with one event and one row that are the same.
+
+        `first_rank`: the one event must have this rank.
+        """
+        self._db.execute("DELETE FROM suspect")
+        self._db.execute(
+            f"""
+            INSERT INTO suspect
+            SELECT key
+            FROM (
+                SELECT key, 1 AS said, 0 AS stands, rank, fields FROM said_{agreement}
+                UNION ALL
+                SELECT key, 0, 1, NULL, fields FROM stands_{agreement}
+            )
+            GROUP BY key
+            HAVING sum(said) <> 1 OR sum(stands) <> 1 OR min(fields) <> max(fields) OR max(rank) <> coalesce(?, max(rank))
             """,
-            {"a": agreement},
+            (first_rank,),
         )
-        for key, group in groupby(rows, key=lambda row: row[0]):
+        rows = self._db.execute(
+            f"""
+            SELECT key, 0 AS side, rank, sequence, place, offset, fields FROM said_{agreement} JOIN suspect USING (key)
+            UNION ALL
+            SELECT key, 1, NULL, NULL, NULL, NULL, fields FROM stands_{agreement} JOIN suspect USING (key)
+            ORDER BY key, side, rank, sequence
+            """
+        )
+        for key, group in groupby(rows, key=itemgetter(0)):
             said: list[Said] = []
             stands = None
             for _, side, rank, sequence, place, offset, fields in group:
                 if side:
                     stands = fields
                 else:
-                    said.append(Said(agreement, key, rank, sequence, place, offset, fields))
+                    said.append(Said(key, rank, sequence, place, offset, fields))
             yield Subject(key, said, stands)
 
 

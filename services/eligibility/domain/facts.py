@@ -1,9 +1,10 @@
 """What the rules look at: the facts that the registry seals for `eligibility`, and ages on a day."""
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.errors import SalurError
 
@@ -19,13 +20,8 @@ class FactsInvalid(SalurError):
     """Sealed facts opened, but are not what schema eligibility/1 or flags/1 says."""
 
 
-class _Model(BaseModel):
-    """Ignores fields that a newer registry may have added."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class Member(_Model):
+@dataclass(frozen=True, slots=True)
+class Member:
     """A line of the family card, the applicant's included."""
 
     birth_date: date
@@ -35,13 +31,14 @@ class Member(_Model):
     severe_disability: bool = False
 
 
-class Facts(_Model):
+@dataclass(frozen=True, slots=True)
+class Facts:
     """Schema `eligibility/1`. Role and birth date are the applicant's; `income_idr` is the family's of a month."""
 
     birth_date: date
     sex: Sex
     role: Role
-    income_idr: int = Field(ge=0)
+    income_idr: Annotated[int, Field(ge=0)]
     members: tuple[Member, ...] = ()
 
 
@@ -70,13 +67,15 @@ def traits(facts: Facts, day: date) -> tuple[Trait, ...]:
     )
 
 
+# Fields that a newer registry may have added are ignored.
+_FACTS: Final = TypeAdapter(Facts)
 _FLAGS: Final = TypeAdapter(frozenset[str])
 
 
 def parse_facts(raw: bytes) -> Facts:
     """Raises FactsInvalid, which repeats nothing of them."""
     try:
-        return Facts.model_validate_json(raw)
+        return _FACTS.validate_json(raw)
     except ValidationError:
         raise FactsInvalid(f"the sealed facts are not of schema {FACTS_SCHEMA}") from None
 
