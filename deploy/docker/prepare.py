@@ -17,7 +17,7 @@ from shared.privacy import keyfile
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "registry": ("identity", "submission", "eligibility", "payment", "contact", "recovery"),
-    "eligibility": ("eligibility", "contact", "recovery"),
+    "eligibility": ("eligibility", "particulars", "recovery"),
     "payout": ("payment", "recovery"),
     "notify": ("contact", "recovery"),
     "lookup": ("identity", "recovery"),

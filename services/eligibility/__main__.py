@@ -8,5 +8,5 @@ from shared.privacy.keyring import Keyring
 from shared.runtime.service import run
 
 settings = EligibilitySettings()
-keyring = Keyring.load(settings.keys, only=("eligibility", "contact", "recovery"))
+keyring = Keyring.load(settings.keys, only=("eligibility", "particulars", "recovery"))
 run("eligibility", settings, keyring, partial(build, settings=settings))

@@ -27,7 +27,7 @@ class Answers(NamedTuple):
         details = None
         if verdict.details:
             details = self.keyring.seal(
-                "contact", _as_json(verdict.details), recipient=person.recipient_id, schema=DETAILS_SCHEMA
+                "particulars", _as_json(verdict.details), recipient=person.recipient_id, schema=DETAILS_SCHEMA
             )
         data = EligibilityDecided(
             programme=rule.name,

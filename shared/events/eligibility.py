@@ -27,7 +27,7 @@ class EligibilityDecided(Data):
     amount_idr: Idr = Field(description="For one period of the programme; 0 when ineligible")
     reasons: tuple[Reason, ...] = Field(min_length=1)
     details: Sealed | None = Field(
-        default=None, description="JSON list of {id, en} sentences with the particulars, sealed for `contact`"
+        default=None, description="JSON list of {id, en} sentences with the particulars, sealed for `particulars`"
     )
     registration_revision: Revision
     flag_revision: int = Field(ge=0, description="0: no flag was ever raised")

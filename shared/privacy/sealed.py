@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-Purpose = Literal["eligibility", "payment", "contact", "recovery"]
+Purpose = Literal["eligibility", "payment", "contact", "particulars", "recovery"]
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 NONCE_BYTES: Final = 12
@@ -26,6 +26,7 @@ ID_PREFIXES: Final = {
     "eligibility": "eli",
     "payment": "pay",
     "contact": "con",
+    "particulars": "par",
     "recovery": "rec",
     "submission": "sub",
 }
@@ -33,9 +34,15 @@ KEY_ID_PATTERN: Final = rf"(?:{'|'.join(ID_PREFIXES.values())})-[a-z]{{8}}"
 
 # Plaintexts grow to a multiple of the block, less one byte: nonce, ciphertext and tag then fill whole groups of three
 # bytes, so the text has no padding and no unused bits, and each value has exactly one spelling.
-_BLOCK_BYTES: Final[dict[str, int]] = {"eligibility": 192, "payment": 96, "contact": 96, "recovery": 48}
+_BLOCK_BYTES: Final[dict[str, int]] = {
+    "eligibility": 192,
+    "payment": 96,
+    "contact": 96,
+    "particulars": 192,
+    "recovery": 48,
+}
 _BOX_PATTERN: Final = r"[A-Za-z0-9_-]{100,}"
-SEALED_PATTERN: Final = rf"^(?:eli|pay|con|rec)-[a-z]{{8}}\.{_BOX_PATTERN}$"
+SEALED_PATTERN: Final = rf"^(?:eli|pay|con|par|rec)-[a-z]{{8}}\.{_BOX_PATTERN}$"
 _SEALED_CHARS_MAX: Final = 4_000_000
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")

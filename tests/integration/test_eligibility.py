@@ -87,7 +87,7 @@ async def test_particulars_are_for_the_recipient_alone(desk: Desk, registry: Reg
     last = [d for d in await desk.emitted() if d.data.programme == "sembako"][-1]
     assert [reason.code for reason in last.data.reasons] == ["decile_above_limit", "excluded_by_other_agency"]
     assert last.data.details
-    opened = desk.keyring.open(last.data.details, "contact", recipient=A, schema="details/1")
+    opened = desk.keyring.open(last.data.details, "particulars", recipient=A, schema="details/1")
     assert [said["en"] for said in json.loads(opened)] == [
         "The civil service agency records you as a civil servant.",
         "You are recorded as the owner of a car.",

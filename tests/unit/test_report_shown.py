@@ -42,7 +42,7 @@ def empty() -> Report:
 class _Page(HTMLParser):
     """Collects what a page is made of, and fails on tags that do not match."""
 
-    VOID = frozenset({"meta", "link", "br", "rect", "circle", "path", "polyline", "polygon"})
+    VOID = frozenset({"meta", "link", "br"})
 
     def __init__(self, html: str) -> None:
         super().__init__()

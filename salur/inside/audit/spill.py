@@ -112,7 +112,8 @@ class Spill:
                 SELECT key, 0, 1, NULL, fields FROM stands_{agreement}
             )
             GROUP BY key
-            HAVING sum(said) <> 1 OR sum(stands) <> 1 OR min(fields) <> max(fields) OR max(rank) <> coalesce(?, max(rank))
+            HAVING sum(said) <> 1 OR sum(stands) <> 1 OR min(fields) <> max(fields)
+                OR max(rank) <> coalesce(?, max(rank))
             """,
             (first_rank,),
         )

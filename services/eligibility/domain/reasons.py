@@ -25,7 +25,7 @@ ReasonCode = Literal[
 """Coarse enough to stand in the clear, in the order in which they are given."""
 
 DetailCode = Literal["counted", "members_max", "income_above"]
-"""Particulars beside those of each flag; sealed for `contact`."""
+"""Particulars beside those of each flag; sealed for `particulars`."""
 
 
 class Said(NamedTuple):
