@@ -1,6 +1,6 @@
 """How fast the whole flow is: `python -m bench.flow [FAMILIES]`, on a stack of its own in a temporary folder.
 
-The figures are those of `salur report`. A ratio means something only within one run, on a machine that is otherwise idle.
+The figures are those of `salur report`. A ratio means something only within one run on an otherwise idle machine.
 """
 
 import json

@@ -11,9 +11,8 @@ from importlib.resources import files
 import asyncpg
 import orjson
 import yaml
-from pydantic import ValidationError
 
-from services.eligibility.domain.facts import Facts, traits
+from services.eligibility.domain.facts import FactsInvalid, parse_facts, traits
 from services.eligibility.domain.programme import Programme
 from services.eligibility.domain.reasons import Catalogue
 from services.eligibility.domain.rules import Asked, Rule
@@ -51,7 +50,7 @@ class Entitled:
     def idr(self, cells: Mapping[str, str]) -> dict[str, int]:
         """Rupiah of one cycle by programme, for a row of registrations.csv; programmes with none are left out."""
         try:
-            facts = Facts.model_validate_json(
+            facts = parse_facts(
                 orjson.dumps(
                     {
                         "birth_date": cells["birth_date"],
@@ -62,7 +61,7 @@ class Entitled:
                     }
                 )
             )
-        except (ValidationError, ValueError, LookupError):
+        except (FactsInvalid, ValueError, LookupError):
             return {}
         asked = Asked(cells["village"], int(cells["decile"]), facts, frozenset(), traits(facts, self._day))
         verdicts = {name: self._rules[name].entitlement(asked) for name in self.programmes}

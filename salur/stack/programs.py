@@ -22,6 +22,7 @@ from salur.stack.server import Server
 from salur.stack.state import Wanted
 
 _CODE = Path(salur.__file__).parent.parent
+_TEMPLATES = _CODE / "services" / "notify" / "templates.json"
 _PHONE_NUMBER_ID = "106540352242922"
 _CARRIER_RATE = "1000"
 """Messages a second of the simulated carrier, where the user does not say another."""
@@ -267,6 +268,7 @@ PROGRAMS: tuple[Program, ...] = (
             *("--token", context.credentials.carrier_token),
             *("--secret", context.credentials.carrier_secret),
             *("--phone-number-id", _PHONE_NUMBER_ID),
+            *("--templates", str(_TEMPLATES)),
             *(() if "rate" in context.wanted.options.get("carrier", {}) else ("--rate", _CARRIER_RATE)),
             *("--webhook", f"{context.url('notify')}/webhooks/whatsapp"),
         ),
