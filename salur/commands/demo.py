@@ -1,6 +1,7 @@
 """`salur demo`: the whole flow on generated families, with live progress, and the report at the end."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +67,20 @@ def _run(home: Home, families: int, seed: int) -> bool:
 
 def _what_next(home: Home) -> None:
     carrier = next((p.port for p in status(home, with_lag=False).processes if p.name == "carrier"), None)
+    salur = Path(sys.argv[0]).parent / "salur"
+    families = _shortest(home.root / "demo" / "registrations.csv")
     out.rule("look around")
-    out.print(f"report   {(home.root / 'demo' / 'report.html').as_uri()}", soft_wrap=True)
-    out.print(f"phones   http://127.0.0.1:{carrier}/phones", soft_wrap=True)
-    out.print("try      .venv/bin/salur status")
-    out.print(
-        "         head -2 .salur/demo/registrations.csv | tail -1 | cut -d, -f1 | .venv/bin/salur trace --nik-stdin"
-    )
-    out.print("         .venv/bin/salur audit verify")
-    out.print("stop     make down")
+    for line in (
+        f"report   {(home.root / 'demo' / 'report.html').as_uri()}",
+        f"phones   http://127.0.0.1:{carrier}/phones",
+        f"try      sed -n 2p {families} | cut -d, -f1 | {salur} trace --nik-stdin",
+        f"         {salur} status",
+        f"         {salur} audit verify",
+        "stop     make down",
+    ):
+        out.print(line, soft_wrap=True, markup=False)
+
+
+def _shortest(path: Path) -> Path:
+    """The path as a person in the current folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

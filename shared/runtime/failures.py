@@ -3,11 +3,10 @@
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from shared.errors import KeyMissing, Trouble
+from shared.errors import SalurError, Trouble
 
 TROUBLE: tuple[type[BaseException], ...] = (
     Trouble,
-    KeyMissing,
     KafkaError,
     OSError,
     TimeoutError,
@@ -26,6 +25,11 @@ TROUBLE: tuple[type[BaseException], ...] = (
     asyncpg.PostgresSystemError,
     asyncpg.InternalClientError,
 )
+
+
+def told(error: BaseException) -> str:
+    """What may be shown of an error: the words of our own, of others the type alone."""
+    return error.message if isinstance(error, SalurError) else type(error).__name__
 
 
 def is_trouble(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from shared.runtime import positions
 from shared.runtime.backoff import Backoff
 from shared.runtime.breaker import BreakerOpen
 from shared.runtime.digest import SEQUENCE_HEADER
-from shared.runtime.failures import is_trouble
+from shared.runtime.failures import is_trouble, told
 from shared.runtime.positions import NotOwner, Place
 from shared.runtime.publisher import Publisher
 from shared.runtime.screening import Screened, screen
@@ -138,7 +138,7 @@ class Loop:
 
     async def _wait_out(self, trouble: Exception, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Then the positions are read anew, and a smaller batch is tried."""
-        self.trouble, self._taken = type(trouble).__name__, -1
+        self.trouble, self._taken = told(trouble), -1
         self._share = max(SHARE_MIN, self._share / 2)
         TROUBLES.labels(self.service, "stage").inc()
         pause_s = backoff.next_s()

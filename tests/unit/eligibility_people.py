@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.eligibility.domain.book import Registration
-from services.eligibility.domain.facts import Facts, Trait, parse_facts
+from services.eligibility.domain.facts import Facts, Sex, Trait, parse_facts
 from services.eligibility.domain.programme import Programme
 from services.eligibility.domain.rules import Asked, Rule
 from services.eligibility.rulebook import Rulebook, load, rulebook
@@ -45,14 +45,9 @@ def facts(role: str = "head", sex: str = "L", age_years: int = 40, **more: Any) 
     return parse_facts(_json(given | more))
 
 
-def member(age_years: int = 30, sex: str = "P", **more: Any) -> Trait:
-    return Trait(
-        age_years,
-        sex,
-        more.get("school"),
-        more.get("pregnant", False),
-        more.get("severe_disability", False),  # type: ignore[arg-type]
-    )
+def member(age_years: int = 30, sex: Sex = "P", **more: Any) -> Trait:
+    known = {"school": None, "pregnant": False, "severe_disability": False} | more
+    return Trait(age_years, sex, **known)
 
 
 def asked(*members: Trait, decile: int = 2, village: str = "7604012002", flags: tuple[str, ...] = ()) -> Asked:
