@@ -61,5 +61,6 @@ class ServiceSettings(KafkaSettings, PostgresSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     batch_messages_max: int = 2000
     event_bytes_max: int = 900_000
+    nice: int = 0
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 8_000

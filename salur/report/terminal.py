@@ -81,13 +81,13 @@ def _defects(report: Report) -> Table | None:
     if defects.waiting:
         table.add_column("waiting", justify="right", header_style="dim")
     for one in defects.classes:
-        kept = "" if one.kept_idr is None else idr(one.kept_idr)
+        kept = "" if one.kept_idr is None else about_idr(one.kept_idr)
         cells = [_count(one.planted), _count(one.found), _bad(one.missed), _bad(one.false_alarm), kept]
         cells += [_count(one.waiting)] if defects.waiting else []
         table.add_row(words(one.defect), *cells)
     totals = [f"{defects.planted:,}", f"{defects.found:,}", f"{defects.missed:,}", f"{defects.false_alarm:,}"]
     waiting = [f"{defects.waiting:,}"] if defects.waiting else []
-    table.add_row("all", *totals, idr(defects.kept_idr), *waiting, style="bold")
+    table.add_row("all", *totals, about_idr(defects.kept_idr), *waiting, style="bold")
     if defects.paid_idr:
         table.caption = f"{idr(defects.paid_idr)} were paid all the same, before a flag was known"
         table.caption_justify = "left"
@@ -97,15 +97,11 @@ def _defects(report: Report) -> Table | None:
 def _cycles(report: Report) -> Table | None:
     if not report.money.cycles:
         return None
-    table = _table("Money", "cycle", "state", "budget", "paid", "in transit", "free", numbers_from=2)
-    for column in ("payouts", "failed", "queued"):
-        table.add_column(column, justify="right", header_style="dim")
+    table = _table("Money", "cycle", "budget", "paid", "under way", "payouts", "failed", "queued", "state")
     for one in report.money.cycles:
-        under_way = one.reserved_idr + one.in_transit_idr
-        money = (one.budget_idr, one.paid_idr, under_way, one.available_idr + one.returned_idr)
-        table.add_row(
-            one.cycle, one.state, *map(about_idr, money), _count(one.confirmed), _count(one.failed), _count(one.queued)
-        )
+        money = (one.budget_idr, one.paid_idr, one.reserved_idr + one.in_transit_idr)
+        counts = (one.confirmed, one.failed, one.queued)
+        table.add_row(one.cycle, *map(about_idr, money), *map(_count, counts), one.state)
     failures: dict[str, int] = {}
     for one in report.money.cycles:
         for code, count in one.failed_by_code.items():

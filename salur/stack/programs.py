@@ -213,6 +213,7 @@ def _knows_carrier(context: Context) -> dict[str, str]:
         "SALUR_CARRIER_TOKEN": context.credentials.carrier_token,
         "SALUR_CARRIER_SECRET": context.credentials.carrier_secret,
         "SALUR_CARRIER_PHONE_NUMBER_ID": _PHONE_NUMBER_ID,
+        "SALUR_NICE": "10",
         "SALUR_CARRIER_RATE": f"{rate / instances:g}",  # they share what the carrier takes
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -56,6 +57,8 @@ def run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build
     restored database, lost input, topics that differ in partitions.
     """
     logs.configure(name, settings.instance, settings.log_level)
+    if settings.nice:
+        os.nice(settings.nice)  # where machines are shared, money goes before messages
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
     try:
