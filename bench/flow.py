@@ -16,7 +16,7 @@ def main() -> int:
     families = sys.argv[1] if len(sys.argv) > 1 else FAMILIES
     with tempfile.TemporaryDirectory(prefix="salur-bench-") as home:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SALUR_")} | {"SALUR_HOME": home}
-        salur = [sys.executable, "-m", "salur.main"]
+        salur = [sys.executable, "-m", "salur"]
         try:
             ran = subprocess.run([*salur, "demo", "--families", families], env=environment, stdout=subprocess.DEVNULL)
             report = subprocess.run([*salur, "report", "--json"], env=environment, capture_output=True, check=False)

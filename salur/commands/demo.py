@@ -59,7 +59,7 @@ def _run(home: Home, families: int, seed: int) -> bool:
     out.rule("starting Kafka, PostgreSQL, bank, carrier and every service")
     options = {"bank": {"seed": str(seed)}, "carrier": {"seed": str(seed), "rate": CARRIER_RATE}}
     with StackProgress(out) as stack:
-        up(home, Request(options=options), watcher=stack.watcher)
+        up(home, Request.given(options=options), watcher=stack.watcher)
     out.rule("from registration to money in an account and a message on a phone")
     asyncio.run(run(home, resolve(home.root), folder, families, now().date()))
     return print_report(find(home.root, folder), html=folder / "report.html")
@@ -67,7 +67,7 @@ def _run(home: Home, families: int, seed: int) -> bool:
 
 def _what_next(home: Home) -> None:
     carrier = next((p.port for p in status(home, with_lag=False).processes if p.name == "carrier"), None)
-    salur = Path(sys.argv[0]).parent / "salur"
+    salur = Path(sys.executable).parent / "salur"
     families = _shortest(home.root / "demo" / "registrations.csv")
     out.rule("look around")
     for line in (

@@ -1,6 +1,5 @@
 """`salur up`, `salur status`, `salur down`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,12 +44,8 @@ def up_command(
 ) -> None:
     """Start what is missing and wait until every process is ready. Options are remembered until given anew."""
     where = Home.at(home)
-    request = Request(
-        scale=dict(_scale(text) for text in scale or ()),
-        options=_options(settings or [], seed, carrier_rate),
-        kafka=os.environ.get("SALUR_KAFKA"),
-        postgres=os.environ.get("SALUR_POSTGRES"),
-        keys=os.environ.get("SALUR_KEYS"),
+    request = Request.given(
+        scale=dict(_scale(text) for text in scale or ()), options=_options(settings or [], seed, carrier_rate)
     )
     console = Console(stderr=as_json)
     try:

@@ -10,6 +10,7 @@ from typing import Final
 from salur.inside.audit import AuditResult, Kind, verify
 from salur.inside.connect import Settings
 from salur.report.document import EXAMPLES_MAX, Invariant
+from salur.report.merging import rare_collections
 from shared.errors import SalurError, Trouble
 
 _INVARIANTS: Final[dict[str, frozenset[Kind]]] = {
@@ -76,7 +77,8 @@ def _run(pipe: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     found: AuditResult | SalurError
     try:
-        found = asyncio.run(verify(settings))
+        with rare_collections():
+            found = asyncio.run(verify(settings))
     except SalurError as error:
         found = AuditEnded(error.message, hint=error.hint)
     with suppress(BrokenPipeError):

@@ -107,7 +107,7 @@ class FoundRows:
                 row.prefix,
                 f"{row.prefix}~",
             )
-            if not row.ids or one[0] in row.ids
+            if row.has_id(one[0])
         ]
         if not found:
             return None

@@ -18,7 +18,7 @@ from salur.report import answers, audited, books, dead, defects, effort, funnel,
 from salur.report.bank import Comparison
 from salur.report.complete import Completeness
 from salur.report.document import Defects, Funnel, Invariant, Messages, Money, Rates, Report
-from salur.report.merging import snapshot
+from salur.report.merging import rare_collections, snapshot
 from salur.report.places import Places
 from salur.report.scratch import Scratch
 from salur.report.topics import Passed, read_topics
@@ -56,7 +56,7 @@ class Made:
 
 async def make(places: Places, *, audit: bool = True, tell: Callable[[str], None] = lambda what: None) -> Made:
     """`tell` hears what is being looked at. Raises Away, NeverRan, CannotRead, KeyMissing, NoTruth."""
-    with Scratch() as scratch:
+    with Scratch() as scratch, rare_collections():
         return await _Maker(places, audit, tell, scratch).run()
 
 

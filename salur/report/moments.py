@@ -40,9 +40,11 @@ TOPICS: Final = tuple(
         NotificationDelivered,
     )
 )
-_HEAD: Final = re.compile(
-    rb'^\{"specversion":"1\.0","id":"([^"]+)".*?"time":"([^"]+)".*?"causationid":"([^"]+)","correlationid":"([^"]+)"'
-)
+_START: Final = b'{"specversion":"1.0","id":"'
+_TIME: Final = b'","time":"'
+_CAUSE: Final = b'","causationid":"'
+_CORRELATION: Final = b'","correlationid":"'
+_DATA: Final = b'","data":{'
 _CYCLE: Final = re.compile(rb'"cycle":"([^"]+)"')
 _MESSAGE: Final = re.compile(rb'"message_id":"([^"]+)"')
 _NEW: Final = b'"change":"new"'
@@ -181,19 +183,39 @@ def fresh(records: Iterable[ConsumerRecord], expected: int) -> tuple[list[bytes]
 
 def head_of(value: bytes) -> Head | None:
     """None for what is no event of ours; the audit names it."""
-    if match := _HEAD.match(value):
-        event_id, time, cause, correlation = match.groups()
-    else:
-        try:
-            event = orjson.loads(value)
-            parts = [event[name] for name in ("id", "time", "causationid", "correlationid")]
-            event_id, time, cause, correlation = (str(part).encode() for part in parts)
-        except (ValueError, LookupError, TypeError):
-            return None
     try:
+        event_id, time, cause, correlation = _cut(value) or _parsed(value)
         return Head(event_id, micros(time.decode()), cause, correlation)
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         return None
+
+
+def _cut(value: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
+    """The four texts of an event as our codec writes it, ten times as fast as by parsing it. None for another form."""
+    if not value.startswith(_START):
+        return None
+    time = value.find(_TIME)
+    cause = value.find(_CAUSE, time)
+    correlation = value.find(_CORRELATION, cause)
+    data = value.find(_DATA, correlation)
+    if min(time, cause, correlation, data) < 0:
+        return None
+    first = len(_START)
+    texts = (
+        value[first : value.index(b'"', first)],
+        value[time + len(_TIME) : value.index(b'"', time + len(_TIME))],
+        value[cause + len(_CAUSE) : correlation],
+        value[correlation + len(_CORRELATION) : data],
+    )
+    return None if b"\\" in texts[2] + texts[3] else texts
+
+
+def _parsed(value: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    event = orjson.loads(value)
+    event_id, time, cause, correlation = (
+        str(event[name]).encode() for name in ("id", "time", "causationid", "correlationid")
+    )
+    return event_id, time, cause, correlation
 
 
 def micros(time: str) -> Micros:

@@ -205,7 +205,7 @@ def _invariant(one: Invariant) -> Text:
         why = one.detail[0] if one.detail else "not checked"
         return Text.assemble(("? ", "yellow"), sentence, (f"  {why}", "dim"))
     if one.broken:
-        return Text.assemble(("✗ ", "bold red"), (sentence, "bold"), (f"  {one.broken:,} times not", "bold red"))
+        return Text.assemble(("✗ ", "bold red"), (sentence, "bold"), (f"  broken {one.broken:,} times", "bold red"))
     return Text.assemble(("✓ ", "bold green"), sentence)
 
 

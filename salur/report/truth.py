@@ -25,17 +25,29 @@ class Flagged(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of registrations.csv with its truth. `ids`: of its submission, one for each token that is known."""
+    """One row of registrations.csv with its truth."""
 
     number: int
     truth: dict[str, Any]
     cells: dict[str, str]
-    ids: Sequence[str]
+    keys: list[bytes]
+    """tokens that are known, shared by all rows: the one that fitted last stands first"""
 
     @property
     def prefix(self) -> str:
         """What the row's submission id begins with, whoever sent it."""
         return f"{_STEM}-{self.number}-"
+
+    def has_id(self, submission_id: str) -> bool:
+        """Whether `salur register` sends this row under this id; where no token is known, anybody's row of this number
+        will do."""
+        mac = submission_id.removeprefix(self.prefix)
+        content = orjson.dumps(["registration", self.cells])
+        for place, key in enumerate(self.keys):
+            if hmac.digest(key, content, "sha256")[:MAC_BYTES].hex() == mac:
+                self.keys.insert(0, self.keys.pop(place))
+                return True
+        return not self.keys
 
 
 _STEM: Final = stem_of(Path(REGISTRATIONS))
@@ -54,7 +66,7 @@ def flagged(folder: Path) -> Iterator[Flagged]:
 
 
 def rows(folder: Path, tokens: Sequence[str]) -> Iterator[Row]:
-    """All rows in order, with the ids under which `salur register` sends them. Raises NoTruth."""
+    """All rows in order; `tokens` are those of sources that may have sent them. Raises NoTruth."""
     keys = [token.encode() for token in tokens]
     truth = _truth(folder, "submission")
     with (folder / REGISTRATIONS).open(encoding="utf-8", newline="") as file:
@@ -62,16 +74,14 @@ def rows(folder: Path, tokens: Sequence[str]) -> Iterator[Row]:
             line = next(truth, None)
             if line is None or line["row"] != number:
                 raise NoTruth(f"{folder}: truth.jsonl and {REGISTRATIONS} do not belong together (row {number})")
-            content = orjson.dumps(["registration", cells])
-            ids = [f"{_STEM}-{number}-{hmac.digest(key, content, 'sha256')[:MAC_BYTES].hex()}" for key in keys]
-            yield Row(number, line, cells, ids)
+            yield Row(number, line, cells, keys)
 
 
 def _truth(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
-    wanted = f'"kind":"{kind}"'.encode()
+    wanted = f'"{kind}"'.encode()
     with (folder / "truth.jsonl").open("rb") as file:
         for line in file:
-            if wanted in line.replace(b" ", b"")[:4096]:
+            if wanted in line:
                 try:
                     found: dict[str, Any] = orjson.loads(line)
                 except ValueError:

@@ -47,6 +47,14 @@ class Request(NamedTuple):
     keys: str | None = None
     table: str | None = None
 
+    @classmethod
+    def given(
+        cls, *, scale: Mapping[str, int] | None = None, options: Mapping[str, Mapping[str, str]] | None = None
+    ) -> "Request":
+        """With the Kafka, PostgreSQL and keys that the environment gives in place of the stack's own."""
+        addresses = (os.environ.get(f"SALUR_{name}") for name in ("KAFKA", "POSTGRES", "KEYS"))
+        return cls(scale or {}, options or {}, *addresses)
+
     def onto(self, before: Wanted) -> Wanted:
         options = {name: dict(values) for name, values in before.options.items()}
         for name, values in self.options.items():

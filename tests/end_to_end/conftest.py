@@ -52,7 +52,7 @@ def salur_environment(home: Path) -> dict[str, str]:
 
 def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "salur.main", *arguments],
+        [sys.executable, "-m", "salur", *arguments],
         env=salur_environment(home),
         input=given,
         capture_output=True,

@@ -20,7 +20,7 @@ def test_kills_change_nothing_in_the_report(demo: Demo) -> None:
     undisturbed = essence(json.loads(demo.salur("report", "--json").stdout))
     home = demo.home.with_name("killed")
     shutil.copy(salur_environment(demo.home)["SALUR_KEYS"], salur_environment(home)["SALUR_KEYS"])
-    arguments = [sys.executable, "-m", "salur.main", "demo", "--families", str(FAMILIES), "--seed", str(SEED)]
+    arguments = [sys.executable, "-m", "salur", "demo", "--families", str(FAMILIES), "--seed", str(SEED)]
     running = subprocess.Popen(
         arguments, env=salur_environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -84,7 +84,7 @@ async def _copy_rows(
         try:
             async for rows in _fetched(connection, agreement.sql):
                 table.rows += len(rows)
-                spill.stand(number, [(key, packed(fields)) for key, *fields in rows])
+                spill.stand(number, [(row[0], packed(row[1:])) for row in rows])
         except asyncpg.SyntaxOrAccessError as error:
             raise CannotRead(
                 f"{rules.stage}.{agreement.table} is not as this version of salur expects it ({type(error).__name__})",

@@ -136,10 +136,6 @@ class Spill:
             yield Subject(key, said, stands)
 
 
-def packed(values: Iterable[str | None]) -> str:
-    """Fields as one text."""
+def packed(values: tuple[str | None, ...]) -> str:
+    """Fields as one text. Raises TypeError for a value that is no text."""
     return SEPARATOR.join([NULL if value is None else value for value in values])
-
-
-def unpacked(fields: str) -> list[str | None]:
-    return [None if value == NULL else value for value in fields.split(SEPARATOR)]

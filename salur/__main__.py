@@ -1,0 +1,5 @@
+"""`python -m salur` is the command `salur`."""
+
+from salur.main import app
+
+app()
