@@ -10,7 +10,7 @@ import asyncpg
 from salur.report import truth
 from salur.report.document import Defects
 from salur.report.entitled import Entitled
-from salur.report.found_flags import FoundFlags
+from salur.report.found_flags import FoundFlags, packed
 from salur.report.found_rows import FoundRows
 from salur.report.scratch import Scratch
 from salur.report.tally import Tally
@@ -34,17 +34,21 @@ async def find(
     entitled = await Entitled.of(eligibility, paying)
     people = {keyring.recipient_id(one.nik): one for one in truth.flagged(folder)}
     worth: dict[str, dict[str, int]] = {}
+    known: set[bytes] = set()
     found_rows = FoundRows(scratch, eligibility, keyring, entitled, tally)
     await found_rows.load(registry)
     for some in _chunks(truth.rows(folder, tokens)):
         await found_rows.take(some)
         for row in some:
-            if row.truth["wins"] and (recipient := keyring.recipient_id(row.truth["nik"])) in people:
-                worth[recipient] = entitled.idr(row.cells)
+            if row.truth["wins"]:
+                recipient = keyring.recipient_id(row.truth["nik"])
+                known.add(packed(recipient))
+                if recipient in people:
+                    worth[recipient] = entitled.idr(row.cells)
     found_flags = FoundFlags(registry, eligibility, payout, entitled, tally)
     for some in _chunks(people.items()):
         await found_flags.take(some, worth)
-    await found_flags.alarms()
+    await found_flags.alarms(known)
     population = truth.about(folder)
     return Defects(
         families=population.get("families", 0),

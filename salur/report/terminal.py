@@ -32,7 +32,7 @@ def show(report: Report, console: Console, troubles: Iterable[str] = ()) -> None
 
 
 def _table(title: str, *columns: str, numbers_from: int = 1) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place >= numbers_from else "left", header_style="dim", no_wrap=True)
     return table
@@ -40,7 +40,7 @@ def _table(title: str, *columns: str, numbers_from: int = 1) -> Table:
 
 def _submissions(report: Report) -> Table:
     funnel = report.funnel
-    table = _table("Submissions", "kind", "sent", "answered", "new", "updated", "unchanged", "flagged", "rejected")
+    table = _table("Submissions", "kind", "sent", "answered", "new", "updated", "same", "flagged", "rejected")
     table.add_column("waiting", justify="right", header_style="dim")
     for one in funnel.submissions:
         answers = one.answers

@@ -114,7 +114,7 @@ class Loop:
             session_timeout_ms=self.settings.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, self.settings.session_timeout_ms // 3),
             max_partition_fetch_bytes=2 * 1024 * 1024,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=500,
         )
         self._taken = -1
         try:

@@ -43,11 +43,11 @@ def test_every_invariant_holds(demo: Demo) -> None:
 
 
 def test_every_planted_defect_is_found(demo: Demo) -> None:
-    classes = {c["name"]: c for c in demo.report()["defects"]["classes"]}
+    classes = {c["defect"]: c for c in demo.report()["defects"]["classes"]}
     planted = {name: c for name, c in classes.items() if c["planted"]}
     assert len(planted) >= 15
     assert {name for name, c in planted.items() if c["missed"]} <= MISSED_BY_DESIGN
-    assert all(c["false_alarms"] == 0 for c in classes.values())
+    assert all(c["false_alarm"] == 0 for c in classes.values())
 
 
 def test_money_really_moved(demo: Demo) -> None:
@@ -76,7 +76,7 @@ def test_a_recipients_story_is_told(demo: Demo) -> None:
     told = demo.salur("trace", "--nik-stdin", "--json", given=nik)
     assert told.returncode == 0, told.stderr
     assert nik not in told.stdout
-    types = {event["type"] for event in json.loads(told.stdout)["events"]}
+    types = {step["type"] for step in json.loads(told.stdout)["steps"]}
     assert {"recipient.registered", "eligibility.decided"} <= types
 
 

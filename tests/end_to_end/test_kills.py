@@ -62,11 +62,26 @@ def moving(home: Path) -> bool:
 
 
 def essence(report: dict[str, Any]) -> dict[str, Any]:
-    """What must not depend on when things happened: everybody's fate, every rupiah, every defect."""
-    cycles = [{k: v for k, v in c.items() if not k.endswith("_at")} for c in report["money"]["cycles"]]
+    """What must not depend on when things happened.
+
+    Who of a family registered first, and which of two submissions of one NIK came first, is a matter of time even in
+    two runs that nobody disturbs. So a payee's account may be another member's, and those who wait in the ranked cycle
+    may be others of the same decile: outcomes are compared as sums there, everything else to the last recipient.
+    """
+    funnel = report["funnel"]
+    counted = ("programme", "decided", "eligible", "eligible_idr", "ineligible_by_reason", "not_yet_considered")
     return {
-        "broken": [i["name"] for i in report["invariants"] if i["broken"]],
-        "funnel": report["funnel"],
-        "defects": report["defects"],
-        "cycles": cycles,
+        "broken": [i["name"] for i in report["invariants"] if i["broken"] != 0],
+        "people": {name: funnel[name] for name in ("recipients", "families", "flagged", "eligible")},
+        "submissions": [
+            {name: s[name] for name in ("kind", "sent", "answered", "waiting", "dead", "rejected_by_code")}
+            for s in funnel["submissions"]
+        ],
+        "programmes": [{name: p[name] for name in counted} for p in funnel["programmes"]],
+        "ended": {p["programme"]: p["confirmed"] + p["failed"] + p["queued"] for p in funnel["programmes"]},
+        "open": {p["programme"]: p["ordered"] + p["at_the_bank"] for p in funnel["programmes"]},
+        "defects": [
+            {name: d[name] for name in ("defect", "planted", "found", "missed", "false_alarm")}
+            for d in report["defects"]["classes"]
+        ],
     }

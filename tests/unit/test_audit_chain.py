@@ -64,20 +64,25 @@ def chained(sequences: Sequence[int], committed: int, outbox_from: int | None = 
     return chain, findings
 
 
-@given(st.integers(0, 30), st.data())
-def test_what_publishers_do_is_right(committed: int, data: st.DataObject) -> None:
-    """Any publisher may start anew at any earlier event; the outbox may overlap with the topic; the flow goes on."""
-    sequences: list[int] = []
-    while sequences[-1:] != [committed - 1] and committed:
-        reached = max(sequences, default=-1)
-        start = data.draw(st.integers(0, reached + 1))
-        end = data.draw(st.integers(start, committed - 1))
-        sequences += range(start, end + 1)
-    published = data.draw(st.integers(0, len(sequences)))
-    reached = max(sequences[:published], default=-1)
-    outbox_from = data.draw(st.integers(0, reached + 1))
-    later = data.draw(st.integers(0, 3)) if published == len(sequences) else 0
-    topic = [*sequences[:published], *range(committed, committed + later)]
+@st.composite
+def published(draw: st.DrawFn) -> tuple[int, list[int], int, int]:
+    """(committed, what the topic holds, first event in the outbox, later events).
+
+    Any publisher may start anew at any earlier event, the outbox may overlap with the topic, the flow goes on.
+    """
+    committed = draw(st.integers(1, 20))
+    topic: list[int] = []
+    for start, length in draw(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=4)):
+        start = min(start, max(topic, default=-1) + 1)
+        topic += range(start, min(start + length, committed))
+    reached = max(topic, default=-1) + 1
+    later = draw(st.integers(0, 3)) if reached == committed else 0
+    return committed, [*topic, *range(committed, committed + later)], draw(st.integers(0, reached)), later
+
+
+@given(published())
+def test_what_publishers_do_is_right(case: tuple[int, list[int], int, int]) -> None:
+    committed, topic, outbox_from, later = case
     chain, findings = chained(topic, committed, outbox_from)
     assert findings.listed == []
     assert chain.accepted - chain.later == committed
