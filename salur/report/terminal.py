@@ -26,7 +26,12 @@ def show(report: Report, console: Console, troubles: Iterable[str] = ()) -> None
         _cpu(report),
     ):
         if table is not None:
+            note = table.caption if isinstance(table, Table) else None
+            if isinstance(table, Table):
+                table.caption = None  # rich would break it at the table's width
             console.print(table)
+            if note:
+                console.print(note, style="dim")
             console.print()
     console.print(_invariants(report, list(troubles)))
 
@@ -59,7 +64,6 @@ def _submissions(report: Report) -> Table:
     table.caption = (
         f"{funnel.recipients:,} recipients on {funnel.families:,} family cards, {funnel.flagged:,} with a flag"
     )
-    table.caption_justify = "left"
     return table
 
 
@@ -90,7 +94,6 @@ def _defects(report: Report) -> Table | None:
     table.add_row("all", *totals, about_idr(defects.kept_idr), *waiting, style="bold")
     if defects.paid_idr:
         table.caption = f"{idr(defects.paid_idr)} were paid all the same, before a flag was known"
-        table.caption_justify = "left"
     return table
 
 
@@ -108,7 +111,6 @@ def _cycles(report: Report) -> Table | None:
             failures[code] = failures.get(code, 0) + count
     if failures:
         table.caption = "failed: " + ", ".join(f"{words(code)} {count:,}" for code, count in failures.items())
-        table.caption_justify = "left"
     return table
 
 
@@ -143,7 +145,6 @@ def _messages(report: Report) -> Table | None:
             f"by the carrier's books {carrier.got:,} came to a phone; of {carrier.not_yet_known:,} notify does not "
             "know it yet"
         )
-        table.caption_justify = "left"
     return table
 
 
@@ -166,7 +167,6 @@ def _rates(report: Report) -> Table | None:
             f"{flow.recipients:,} recipients registered in {seconds(flow.registering_s * 1000)}; events/s of the last "
             "line are recipients a second until 99% of payouts were confirmed"
         )
-        table.caption_justify = "left"
     return table
 
 

@@ -80,14 +80,18 @@ async def test_a_crash_changes_nothing(gap: str, settings: ServiceSettings, monk
     async with toys.running(settings, Toy(), keyring) as again:
 
         async def drained() -> bool:
-            waiting = await again.publisher.pool.fetchval("SELECT count(*) FROM outbox")
-            return waiting == 0 and len(await rows(settings)) == COUNT
+            return len(await rows(settings)) == COUNT and await waiting(again) == 0
 
         await until(drained)
     assert await rows(settings) == {event.subject: event.id for event in registrations(COUNT)}
     decisions = await accepted(settings, "eligibility.decided", EligibilityDecided)
     assert len(decisions) == COUNT
     assert {d.id for d in decisions} == {decision_id(event) for event in registrations(COUNT)}
+
+
+async def waiting(process: toys.Running) -> int:
+    count: int = await process.publisher.pool.fetchval("SELECT count(*) FROM outbox")
+    return count
 
 
 def decision_id(event: Any) -> str:

@@ -123,9 +123,9 @@ async def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SALUR_HOME", str(tmp_path))
     monkeypatch.delenv("SALUR_OFFICER_TOKEN", raising=False)
     with pytest.raises(SalurError, match="no payout service"):
-        command._call("GET", "/cycles", None)
+        command.call("GET", "/cycles", None)
     with pytest.raises(SalurError, match="token"):
-        command._call("GET", "/cycles", "http://127.0.0.1:9")
+        command.call("GET", "/cycles", "http://127.0.0.1:9")
     monkeypatch.setenv("SALUR_OFFICER_TOKEN", "x")
     with pytest.raises(SalurError, match="does not answer"):
-        await asyncio.to_thread(command._call, "GET", "/cycles", "http://127.0.0.1:9")
+        await asyncio.to_thread(command.call, "GET", "/cycles", "http://127.0.0.1:9")
