@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.inside.connect import Settings, database
-from salur.inside.reading import extents, partitions_of
+from salur.inside.reading import partitions_of
 from salur.stack.lag import lags
 from shared.events.topics import FLOW_TOPICS, STAGES
 
@@ -32,9 +32,11 @@ class Flow:
         if not self.places:
             partitions = await partitions_of(self.settings, FLOW_TOPICS)
             self.places = tuple(TopicPartition(name, n) for name, count in partitions.items() for n in range(count))
+            self.client.assign(self.places)
+            self.client.pause(*self.places)  # only their ends are wanted, not what they hold
         counts = dict.fromkeys(FLOW_TOPICS, 0)
-        for place, extent in (await extents(self.client, self.places)).items():
-            counts[place.topic] += extent.messages
+        for place, end in (await self.client.end_offsets(self.places)).items():
+            counts[place.topic] += end
         return counts
 
     async def behind(self) -> int:

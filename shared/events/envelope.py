@@ -93,6 +93,7 @@ def first_cause(event_id: str, source: str) -> Cause:
     return Cause(event_id, event_id, _traceparent(_digest(("trace", source, event_id)), _digest(("span", event_id))))
 
 
+@cache
 def schema_urn(model: type[Data]) -> str:
     return f"urn:salur:event:{model.TYPE}:{model.VERSION}"
 
@@ -103,5 +104,5 @@ def _traceparent(trace: str, span: str) -> str:
 
 def _digest(parts: Iterable[str]) -> str:
     """32 hex digits of all parts, each with its length in front so that no two lists of parts look alike."""
-    joined = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
+    joined = b"".join([b"%d:%b" % (len(raw), raw) for raw in [part.encode() for part in parts]])
     return blake2b(joined, digest_size=16).hexdigest()

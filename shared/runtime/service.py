@@ -60,7 +60,7 @@ def run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build
     if settings.nice:
         os.nice(settings.nice)  # where machines are shared, money goes before messages
     gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(50_000, 10, 10)
     try:
         uvloop.run(_run(name, settings, keyring, build))
     except* SalurError as refusals:
