@@ -1,6 +1,5 @@
 """How far the flow is: events by type from the ends of the topics, and what is not finished from the tables."""
 
-import asyncio
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,7 +14,7 @@ _UNFINISHED = {
         SELECT (SELECT count(*) FROM payout WHERE state IN ('ordered', 'claimed', 'unknown', 'unsent'))
              + (SELECT count(*) FROM standing WHERE standing = 'not_yet_considered')
     """,
-    "notify": "SELECT count(*) FROM message WHERE state IN ('waiting', 'sending')",
+    "notify": "SELECT count(*) FROM (SELECT FROM message WHERE state IN ('waiting', 'sending') LIMIT 1) AS open",
 }
 
 
@@ -44,9 +43,15 @@ class Flow:
         behind = await lags(self.settings, list(STAGES))
         return sum(1 if lag is None else lag for lag in behind.values())
 
-    async def unfinished(self) -> dict[str, int]:
-        """Payouts that await an outcome and messages that wait to be sent; outboxes that are not yet published."""
-        return dict(zip(STAGES, await asyncio.gather(*map(self._open_rows, STAGES)), strict=True))
+    async def finished(self) -> bool:
+        """Whether no payout awaits an outcome, no message waits to be sent, and every outbox is published.
+
+        The last stage is asked first, and the others only once it has nothing left: the questions cost the flow time.
+        """
+        for service in reversed(STAGES):
+            if await self._open_rows(service):
+                return False
+        return True
 
     async def _open_rows(self, service: str) -> int:
         async with database(self.settings, service) as connection:

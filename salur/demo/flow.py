@@ -136,4 +136,4 @@ async def _decided(flow: Flow) -> bool:
 
 
 async def _finished(flow: Flow) -> bool:
-    return await flow.behind() == 0 and not any((await flow.unfinished()).values())
+    return await flow.behind() == 0 and await flow.finished()
