@@ -28,7 +28,7 @@ up: .venv/run  ## start the stack and leave it running
 down: .venv/run
 	$(BIN)/salur down
 
-bench: .venv/dev
+bench: .venv/dev .venv/baselines/filled  ## how fast, beside others; bench/README.md says how to read it
 	$(BIN)/python -m bench
 
 contract: .venv/run  ## write docs/contract from the code
@@ -49,8 +49,15 @@ contract: .venv/run  ## write docs/contract from the code
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
+# What others are measured in: faust-streaming wants an older click than typer gets above; the rest is the same.
+.venv/baselines/filled: .venv/dev requirements/bench.lock
+	$(PYTHON) -m venv --clear .venv/baselines
+	VIRTUAL_ENV=.venv/baselines $(BIN)/uv pip install --quiet --require-hashes -r requirements/bench.lock
+	@touch $@
+
 lock: .venv/tools  ## refresh the locks; they carry hashes and no registry address
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U --extra embedded pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U -c requirements/run.lock pyproject.toml -o requirements/image.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U --extra embedded --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	sed -n '/^click==/d; s/ \\$$//; /^[a-z].*==/p' requirements/run.lock | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U --group bench -c - pyproject.toml -o requirements/bench.lock
 	printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -U - -o requirements/tools.lock

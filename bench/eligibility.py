@@ -1,13 +1,13 @@
-"""What one recipient costs the eligibility stage: `python -m bench.eligibility POSTGRES_URL [RECIPIENTS]`.
+"""What one recipient costs the eligibility stage: `python -m bench.eligibility [RECIPIENTS]` on a temporary PostgreSQL.
 
 Registered recipients (four members, 2% with a second applicant on the card, a phone, an account) go through the real
 turn, handler and outbox in batches of 2,000, then half of them again with an update and a flag. Prints CPU µs per
-event of this process and of PostgreSQL. The database must be an empty one of its own.
+event of this process and of PostgreSQL. SALUR_POSTGRES takes a given database instead.
 """
 
-import asyncio
 import gc
 import json
+import os
 import random
 import secrets
 import sys
@@ -17,7 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+import uvloop
 
+from salur.stack.postgres import EmbeddedPostgres
 from services.eligibility.service import INPUTS, build
 from services.eligibility.settings import EligibilitySettings
 from shared.events import Event, RecipientFlagged, RecipientRegistered, SubmissionRef
@@ -32,6 +34,7 @@ from shared.runtime.emit import Outbox
 from shared.runtime.positions import Place
 from shared.runtime.stage import Message
 from shared.runtime.turn import Turn
+from tests.stack import drop_database, fresh_database
 
 BATCH = 2_000
 PARTITIONS = 8
@@ -119,12 +122,8 @@ async def measure(name: str, turn: Turn, messages: list[Message], cost: Cost) ->
     )
 
 
-async def main(url: str, recipients: int) -> None:
+async def measure_all(url: str, keyring: Keyring, recipients: int) -> None:
     draw = random.Random(7)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "keys.json"
-        keyfile.create(path)
-        keyring = Keyring.load(path)
     await migrate(url, "eligibility")
     pool = await open_pool(url, "eligibility", transaction_timeout_ms=60_000)
     outbox = Outbox("eligibility", pool, PARTITIONS)
@@ -152,5 +151,21 @@ async def main(url: str, recipients: int) -> None:
     await pool.close()
 
 
+async def main(recipients: int) -> None:
+    with TemporaryDirectory(prefix="salur-bench-") as folder:
+        path = Path(folder) / "keys.json"
+        keyfile.create(path)
+        server = None if "SALUR_POSTGRES" in os.environ else EmbeddedPostgres(Path(folder) / "home")
+        try:
+            database = await fresh_database(str(server.start()) if server else os.environ["SALUR_POSTGRES"])
+            try:
+                await measure_all(database, Keyring.load(path), recipients)
+            finally:
+                await drop_database(database)
+        finally:
+            if server:
+                server.stop()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20_000))
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,7 +164,16 @@ def test_submissions_and_answers_are_known_by_source_and_id() -> None:
         problems=[{"code": "id_reused"}],
     )
     with Scratch() as scratch:
-        answers.note_sent(scratch, 0, 3, [record(sent, None, 7), record(b"rubbish", None, 8)])
+        place = TopicPartition("registration.submitted.desk", 3)
+        answers.note_sent(scratch, 0, place, [record(sent, None, 7), record(b"rubbish", None, 8)])
         answers.note_answers(scratch, [answer, reused, b"rubbish"])
         assert list(scratch.rows("SELECT * FROM submitted")) == [('desk/a"1', 0, 3, 7, 5000)]
         assert list(scratch.rows("SELECT * FROM answered")) == [("desk/a1", START)]
+
+
+def test_whose_a_submission_is_says_its_topic_and_not_the_message() -> None:
+    """The registry answers it in the name of the topic's source: else it would look as if it had no answer."""
+    sent = orjson.dumps({"specversion": "1.0", "id": "a1", "source": "somebody-else", "time": "x"})
+    with Scratch() as scratch:
+        answers.note_sent(scratch, 0, TopicPartition("flag.submitted.desk", 3), [record(sent, None, 7)])
+        assert [row[0] for row in scratch.rows("SELECT key FROM submitted")] == ["desk/a1"]
