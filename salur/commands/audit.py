@@ -1,24 +1,32 @@
-"""`salur audit verify`: recomputes sequences and digests of every stage, and compares its rows with its events."""
+"""`salur audit`: verify topics and rows, make signed checkpoints, and print the key that checks them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
 
-from salur.console import print_json
-from salur.inside.audit import AuditResult, Progress, StageAudit, verify
+from salur.console import print_json, say
+from salur.inside.audit import AuditResult, Since, verify
+from salur.inside.audit import checkpoint as checkpoints
+from salur.inside.audit.heads import make
+from salur.inside.audit.show import bars, show
+from salur.inside.audit.signing import FILE_NAME, SigningKey, ensure, pem, public_key, raw
 from salur.inside.connect import resolve
 from salur.inside.options import HomeOption, JsonOption, one_of, printer, run
+from salur.stack.home import Home
 from shared.events.topics import STAGES, Service
 
 app = typer.Typer(no_args_is_help=True, help="Prove that topics and databases say what was written.")
 
-_LISTED_MAX: Final = 40
+KEY_VARIABLE: Final = "SALUR_AUDIT_KEY"
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", dir_okay=False, help=f"The signing key, made on first use [{KEY_VARIABLE}, HOME/{FILE_NAME}]."
+    ),
+]
 
 
 def register(parent: typer.Typer) -> None:
@@ -35,19 +43,85 @@ def audit() -> None:
 def verify_command(
     stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help=f"{', '.join(STAGES)}; all.")] = None,
     events_only: Annotated[bool, typer.Option("--events-only", help="Sequences and digests, not rows.")] = False,
+    since: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--since", metavar="CHECKPOINT", dir_okay=False, help="And that all was only appended since then."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--public-key", metavar="KEY", help="Whose checkpoints count: base64url, PEM, or a file of either."
+        ),
+    ] = None,
+    only_new: Annotated[
+        bool, typer.Option("--only-new", help="Begin at the last checkpoint; what is before it is not read again.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute sequences and digests, compare rows with events. Exits 1 and names what is wrong."""
     wanted = cast("list[Service]", one_of(stages or list(STAGES), STAGES, "STAGE"))
+    held = _since(since or [], key, only_new)
     settings = resolve(home)
     with bars(Console(stderr=True)) as progress:
-        result = run(verify(settings, wanted, progress, rows=not events_only))
+        result = run(verify(settings, wanted, progress, rows=not events_only, since=held))
     if as_json:
         print_json(document(result))
     else:
-        _show(result, printer())
+        show(result, printer())
     raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command("checkpoint")
+def checkpoint_command(
+    out: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="The file to write [checkpoint-TIME.json].")
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option("--after", dir_okay=False, help="The checkpoint before, which this one follows on.")
+    ] = None,
+    key: KeyOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign how far every topic and the ledger have come, for an auditor to keep. It only reads; the flow goes on."""
+    signing = _signing_key(key, home)
+    previous = checkpoints.read(after, signing.public) if after else None
+    settings = resolve(home)
+    with bars(Console(stderr=True)) as progress:
+        made = run(make(settings, signing, previous, progress))
+    path = out or Path(f"checkpoint-{made.made_at[:19].replace('-', '').replace(':', '')}Z.json")
+    checkpoints.write(made, path)
+    events = sum(head.next_sequence for head in made.heads)
+    summary = {
+        "file": str(path),
+        "sha256": made.sha256,
+        "made_at": made.made_at,
+        "previous": made.previous,
+        "key": made.key,
+        "public_key": raw(signing.public),
+        "heads": len(made.heads),
+        "events": events,
+        "transfers": made.ledger.transfers,
+    }
+    if as_json:
+        print_json(summary)
+        return
+    say(f"{path}: {len(made.heads):,} heads over {events:,} events, {made.ledger.transfers:,} transfers.")
+    say(f"SHA-256 {made.sha256}, signed by {made.key}. Give it to the auditor; `salur audit key` shows the public key.")
+
+
+@app.command("key")
+def key_command(key: KeyOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Print the public key of checkpoints, to be handed to the auditor once and in person."""
+    signing = _signing_key(key, home)
+    named = {"key": signing.id, "public_key": raw(signing.public), "pem": pem(signing.public)}
+    if as_json:
+        print_json(named)
+    else:
+        say(f"{named['key']}\n{named['public_key']}\n{named['pem'].rstrip()}")
 
 
 def document(result: AuditResult) -> dict[str, Any]:
@@ -56,74 +130,24 @@ def document(result: AuditResult) -> dict[str, Any]:
     return {"ok": result.ok, **{name: getattr(result, name) for name in totals}, **result.model_dump(mode="json")}
 
 
-@contextmanager
-def bars(console: Console) -> Iterator[Progress]:
-    """A bar for each topic on a terminal; nothing elsewhere."""
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield _Bars(progress)
-
-
-class _Bars:
-    def __init__(self, progress: Bars) -> None:
-        self._progress = progress
-        self._task = progress.add_task("connecting", total=None)
-
-    def begin(self, what: str, total: int) -> None:
-        self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(what, total=total or None)
-
-    def advance(self, count: int) -> None:
-        self._progress.advance(self._task, count)
-
-
-def _show(result: AuditResult, console: Console) -> None:
-    for stage in result.stages:
-        console.print(_topics(stage))
-        if stage.tables:
-            console.print(_tables(stage))
-    for finding in result.findings[:_LISTED_MAX]:
-        console.print(f"[red]{finding.kind}[/red]  {finding.detail}", soft_wrap=True, highlight=False)
-    found = sum(result.counts.values())
-    if found > _LISTED_MAX:
-        console.print(f"… {found - _LISTED_MAX} more; --json lists up to 200 of each kind.")
-    rate = result.events / result.seconds if result.seconds else 0.0
-    proven = f"{result.events:,} events and {result.rows:,} rows in {result.seconds:.1f} s ({rate:,.0f} events/s)"
-    if result.ok:
-        console.print(f"[green]Everything is as it was written:[/green] {proven}.")
-    else:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(result.counts.items()))
-        console.print(f"[bold red]Broken:[/bold red] {kinds}; looked at {proven}.")
-
-
-def _topics(stage: StageAudit) -> Table:
-    table = Table("topic", title=f"{stage.stage}", title_justify="left", title_style="bold", box=None)
-    for name in ("events", "in outbox", "later", "re-published", "gaps", "digests"):
-        table.add_column(name, justify="right")
-    for topic in stage.topics:
-        right = not topic.digest_mismatches
-        table.add_row(
-            topic.topic,
-            f"{topic.events:,}",
-            f"{topic.in_outbox:,}",
-            f"{topic.later:,}",
-            f"{topic.republications:,}",
-            f"[red]{topic.gaps:,}[/red]" if topic.gaps else "0",
-            "right" if right else f"[red]{topic.digest_mismatches} wrong[/red]",
+def _since(files: list[Path], key: str | None, only_new: bool) -> Since:
+    if not files:
+        if only_new or key:
+            raise typer.BadParameter("it goes with --since CHECKPOINT", param_hint="--only-new, --public-key")
+        return Since()
+    if not key:
+        raise typer.BadParameter(
+            "--since needs the public key that the auditor was given; `salur audit key` printed it",
+            param_hint="--public-key",
         )
-    return table
+    public = public_key(key)
+    return Since([checkpoints.read(file, public) for file in files], only_new)
 
 
-def _tables(stage: StageAudit) -> Table:
-    table = Table("rows of", box=None)
-    for name in ("rows", "agree", "excused", "wrong"):
-        table.add_column(name, justify="right")
-    for one in stage.tables:
-        wrong = f"[red]{one.mismatches:,}[/red]" if one.mismatches else "0"
-        table.add_row(one.table, f"{one.rows:,}", f"{one.agreeing:,}", f"{one.excused:,}", wrong)
-    return table
+def _signing_key(path: Path | None, home: Path | None) -> SigningKey:
+    """The key in the given file, else in the one that the environment names, else in the stack's own folder."""
+    given = path or (Path(named) if (named := os.environ.get(KEY_VARIABLE)) else Home.at(home).root / FILE_NAME)
+    key, made = ensure(given)
+    if made:
+        Console(stderr=True).print(f"{given} is made: the key that signs checkpoints. Keep it where no service runs.")
+    return key

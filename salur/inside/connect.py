@@ -13,9 +13,9 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
 
 from shared.errors import KeyMissing, SalurError, Trouble
+from shared.kafka import Client, KafkaAway, start
 from shared.privacy.keyring import Keyring
 from shared.settings import KafkaSettings, PostgresSettings
 
@@ -47,19 +47,17 @@ def resolve(home: Path | None = None) -> Settings:
 
     Raises NotUp (a SalurError) where neither says where Kafka and PostgreSQL are.
     """
-    given = {name: os.environ.get(f"SALUR_{name.upper()}") for name in ("kafka", "postgres", "keys")}
-    if not (given["kafka"] and given["postgres"]):
+    settings = Settings()
+    if not {"kafka", "postgres"} <= settings.model_fields_set:
         from salur.stack.home import Home
         from salur.stack.status import environment
 
-        found = environment(Home.at(home))
-        given = {name: found.get(f"SALUR_{name.upper()}") for name in given}
-    if not (given["kafka"] and given["postgres"]):
+        settings = Settings.of(environment(Home.at(home)))
+    if not {"kafka", "postgres"} <= settings.model_fields_set:
         raise SalurError("neither the environment nor the stack says where Kafka and PostgreSQL are")
-    keys = Path(given["keys"]) if given["keys"] else None
-    if keys is None and (default := _default_keys(home)).exists():
-        keys = default
-    return Settings(kafka=given["kafka"], postgres=SecretStr(given["postgres"]), keys=keys)
+    if settings.keys is None and (default := _default_keys(home)).exists():
+        settings.keys = default
+    return settings
 
 
 def _default_keys(home: Path | None) -> Path:
@@ -77,7 +75,7 @@ async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIO
         **options,
     )
     try:
-        await _start(client.start, settings)
+        await _start(client, settings)
         yield client
     finally:
         await _stop(client)
@@ -100,26 +98,25 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Raises Away."""
     client = AIOKafkaAdminClient(**settings.client_options())
     try:
-        await _start(client.start, settings)
+        await _start(client, settings)
         yield client
     finally:
         with suppress(KafkaError, OSError):
             await client.close()
 
 
-async def _start(start: Any, settings: KafkaSettings) -> None:
+async def _start(client: Client, settings: KafkaSettings) -> None:
     try:
-        await start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise Away(
-            f"Kafka at {settings.kafka} does not answer ({type(error).__name__})",
-            hint="`salur status` shows what runs; SALUR_KAFKA says where it is",
-        ) from error
+        await start(client, settings)
+    except KafkaAway as error:
+        raise Away(error.message, hint=error.hint) from error
 
 
 @asynccontextmanager
-async def database(settings: PostgresSettings, service: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that can only read, in the service's schema. Raises Away, NeverRan."""
+async def database(
+    settings: PostgresSettings, service: str, *, writing: bool = False
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection in the service's schema that can only read, unless it is for `writing`. Raises Away, NeverRan."""
     url = settings.url(service)
     place = urlsplit(url)
     try:
@@ -130,7 +127,7 @@ async def database(settings: PostgresSettings, service: str) -> AsyncIterator[as
                 "search_path": service,
                 "timezone": "UTC",
                 "application_name": "salur-inside",
-                "default_transaction_read_only": "on",
+                "default_transaction_read_only": "off" if writing else "on",
                 "jit": "off",
             },
         )

@@ -14,6 +14,7 @@ from shared.settings import KafkaSettings
 
 RECORDS_A_POLL = 4000
 STALLED_S = 60.0
+_DIGITS_MAX = 20
 
 
 class Extent(NamedTuple):
@@ -25,6 +26,10 @@ class Extent(NamedTuple):
     @property
     def messages(self) -> int:
         return self.end - self.start
+
+    def at_or_after(self, offset: int) -> "Extent":
+        """Without what lies before this offset."""
+        return Extent(max(self.start, offset), self.end)
 
 
 async def partitions_of(settings: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
@@ -39,6 +44,7 @@ async def extents(client: AIOKafkaConsumer, places: Collection[TopicPartition]) 
     if not places:
         return {}
     client.assign(list(places))  # so that their leaders are asked for at once, not one topic after the other
+    client.pause(*places)  # an answer that waits for messages would hold up the next question
     try:
         starts, ends = await client.beginning_offsets(list(places)), await client.end_offsets(list(places))
     except KafkaError as error:
@@ -80,5 +86,5 @@ def sequence_of(record: ConsumerRecord) -> int | None:
     """The number in the header `sequence`; None where there is none in form."""
     for name, content in record.headers:
         if name == SEQUENCE_HEADER:
-            return int(content) if content.isdigit() else None
+            return int(content) if content and content.isdigit() and len(content) < _DIGITS_MAX else None
     return None

@@ -28,6 +28,7 @@ from salur.inside.dead_letters import (
 from salur.inside.reading import partitions_of
 from shared.errors import CannotOpen, Erased
 from shared.events.topics import Service, replay_topic
+from shared.kafka import start
 from shared.partition import partition_of
 from shared.privacy.keyring import Keyring
 from shared.runtime.digest import CONTENT_TYPE_HEADER
@@ -129,7 +130,7 @@ async def _producer(settings: Settings) -> AsyncIterator[Any]:
         **settings.client_options(), acks="all", enable_idempotence=True, max_request_size=4 * 1024 * 1024
     )
     try:
-        await producer.start()
+        await start(producer, settings)
         yield producer
     finally:
         with suppress(KafkaError, OSError):

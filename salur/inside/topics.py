@@ -5,14 +5,15 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, Field
 
-from salur.inside.connect import Away, Settings, admin, consumer
+from salur.inside.connect import Away, admin, consumer
 from salur.inside.log_dirs import topic_bytes
 from salur.inside.reading import extents
+from salur.inside.topic_configs import configs_of
 from shared.events.topics import FLOW_TOPICS, STAGES, topic_named
+from shared.settings import KafkaSettings
 
 _RETENTION: Final = "retention.ms"
 
@@ -36,7 +37,7 @@ class TopicView(BaseModel):
     problem: str | None = None
 
 
-async def topics(settings: Settings) -> list[TopicView]:
+async def topics(settings: KafkaSettings) -> list[TopicView]:
     """Every topic of the flow and every intake topic. Raises Away."""
     async with admin(settings) as client, consumer(settings) as reader:
         try:
@@ -94,16 +95,8 @@ def _note_problems(views: Iterable[TopicView]) -> None:
 
 
 async def _retention(client: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
-    if not names:
-        return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {_RETENTION: None}) for name in names]
-    found: dict[str, int] = {}
-    for answer in await client.describe_configs(resources):
-        for error_code, _, _, name, entries in answer.resources:
-            if error_code == 0:
-                values = {entry[0]: entry[1] for entry in entries}
-                found[name] = int(values[_RETENTION])
-    return found
+    found = await configs_of(client, names, [_RETENTION])
+    return {name: int(configs[_RETENTION]) for name, configs in found.items()}
 
 
 async def _lags(client: AIOKafkaAdminClient, ends: Mapping[TopicPartition, int]) -> dict[str, dict[str, int]]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from salur.report.dead import Dead
@@ -33,7 +34,7 @@ ANSWER_TOPICS: Final = tuple(
     for model in (RecipientRegistered, RegistrationUnchanged, RegistrationRejected, RecipientFlagged, FlagRejected)
 )
 _REF: Final = re.compile(rb'"submission":\{"source":"([^"\\]+)","id":"([^"\\]+)"')
-_ID: Final = re.compile(rb'^\{"specversion":"1\.0","id":"([^"\\]+)","source":"([^"\\]+)"')
+_ID: Final = re.compile(rb'^\{"specversion":"1\.0","id":"([^"\\]+)"')
 _REUSED: Final = b'"code":"id_reused"'
 _SENT = "SELECT key, max(place), min(at_us) FROM submitted GROUP BY key ORDER BY key"
 _TOLD = "SELECT key, count(*) FROM answered GROUP BY key HAVING count(*) > 1 ORDER BY key"
@@ -44,12 +45,14 @@ def intake_topics(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if any(name.startswith(f"{kind}.") for kind in KINDS))
 
 
-def note_sent(scratch: Scratch, place: int, partition: int, records: Iterable[ConsumerRecord]) -> None:
-    """What is on intake topic number `place`."""
+def note_sent(scratch: Scratch, place: int, tp: TopicPartition, records: Iterable[ConsumerRecord]) -> None:
+    """What is on intake topic number `place`. Whose it is says the topic, as for the registry: a message may state
+    another source's name."""
+    source = next(tp.topic.removeprefix(f"{kind}.") for kind in KINDS if tp.topic.startswith(f"{kind}."))
     sent = [
-        (key, place, partition, record.offset, record.timestamp * 1000)
+        (f"{source}/{submission}", place, tp.partition, record.offset, record.timestamp * 1000)
         for record in records
-        if record.value and (key := _sent_key(record.value))
+        if record.value and (submission := _sent_id(record.value))
     ]
     scratch.add("submitted", sent, 5)
 
@@ -70,13 +73,13 @@ def took_us(scratch: Scratch) -> Iterator[Micros]:
         yield us
 
 
-def _sent_key(value: bytes) -> str | None:
+def _sent_id(value: bytes) -> str | None:
     """None for what is no submission in form: it is among the registry's dead letters."""
     if match := _ID.match(value):
-        return f"{match[2].decode()}/{match[1].decode()}"
+        return match[1].decode()
     try:
         event: Any = orjson.loads(value)
-        return f"{event['source']}/{event['id']}"
+        return str(event["id"])
     except (ValueError, LookupError, TypeError):
         return None
 

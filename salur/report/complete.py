@@ -140,6 +140,8 @@ class Completeness:
                 assert heard is not None
                 if not reach.newer(heard["recipient_id"]):
                     self.invariant.wrong(f"{heard['key']}: payout knows a decision that eligibility does not have")
+            elif heard is None and said["revision"] == 1 and not said["eligible"]:
+                continue  # payout keeps no first decision that says no: nothing follows from it
             elif heard is None or heard["revision"] < said["revision"]:
                 if reach.waits(said["recipient_id"]):
                     funnel.waiting_for_payout += 1

@@ -33,7 +33,7 @@ async def read_topics(settings: KafkaSettings, scratch: Scratch) -> Passed:
         for place, topic in enumerate(intake):
             places = [TopicPartition(topic, number) for number in range(partitions.get(topic, 0))]
             async for tp, records in read(client, await extents(client, places)):
-                answers.note_sent(scratch, place, tp.partition, records)
+                answers.note_sent(scratch, place, tp, records)
         for number in range(max((partitions.get(topic, 0) for topic in _FLOW), default=0)):
             partition = Partition(moments)
             expected = dict.fromkeys(_FLOW, 0)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from salur.inside.audit import AuditResult, Kind, verify
+from salur.inside.resume import resume_after_breaker
 from salur.main import app
 from shared.events.topics import Service
 from shared.partition import partition_of
@@ -177,6 +178,14 @@ async def test_a_message_without_a_sequence(flowed: World) -> None:
     result = await audited(flowed)
     assert kinds(result) == {Kind.NO_SEQUENCE}
     assert (result.findings[0].topic, result.findings[0].partition) == (DECIDED, 3)
+
+
+async def test_who_let_a_stage_go_on_is_shown(flowed: World) -> None:
+    await resume_after_breaker(flowed.inside, "eligibility", "abdul", "the release was rolled back")
+    result = await audited(flowed)
+    assert result.ok
+    (one,) = (one for stage in result.stages for one in stage.resumptions)
+    assert (one.topic, one.resumed_by, one.reason) == (None, "abdul", "the release was rolled back")
 
 
 ONE, TWO, OTHER = recipient(1), recipient(2), recipient(9999)

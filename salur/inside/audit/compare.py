@@ -1,6 +1,6 @@
 """Rows against what events said of them, key by key."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from salur.inside.audit.agreement import Agreement
 from salur.inside.audit.result import Finding, Findings, Kind, TableAudit
@@ -17,18 +17,17 @@ def compare(
     agreement: Agreement,
     spill: Spill,
     places: Sequence[Place],
-    dead: Collection[tuple[int, int]],
     table: TableAudit,
     findings: Findings,
 ) -> None:
-    """Compares all keys of one agreement. `dead`: (place, offset) of events that this stage could not process."""
+    """Compares all keys of one agreement. What differs over an event that this stage could not process is excused."""
     table.agreeing = table.rows
     for subject in spill.suspects(number, first_rank=1 if agreement.gapless else None):
         problem = _problem(agreement, subject)
         if problem is None:
             continue
         table.agreeing -= subject.stands is not None
-        if dead and any((said.place, said.offset) in dead for said in subject.said):
+        if any(spill.is_dead(stage, said.place, said.offset) for said in subject.said):
             table.excused += 1
             continue
         kind, said, detail = problem

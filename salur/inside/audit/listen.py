@@ -32,7 +32,6 @@ class Ears:
     spill: Spill
     findings: Findings
     places: list[Place] = field(default_factory=list)
-    dead: dict[Service, set[tuple[int, int]]] = field(default_factory=dict)
     _numbers: dict[Place, int] = field(default_factory=dict)
 
     def number(self, place: Place) -> int:
@@ -67,7 +66,10 @@ class Ears:
     def _note_dead(self, stage: Service, event: Json) -> None:
         origin = event["data"]["origin"]
         place = Place(origin["topic"], origin["partition"])
-        self.dead.setdefault(stage, set()).add((self.number(place), origin["offset"]))
+        offset = origin["offset"]
+        if type(offset) is not int or not 0 <= offset < _RANK_MAX:
+            raise ValueError("an offset is not a number")
+        self.spill.bury(stage, self.number(place), offset)
 
     def _unreadable(self, stage: Service, place: Place, sequence: int, offset: int, error: Exception) -> None:
         where = f"{place.topic}/{place.partition} sequence {sequence}"

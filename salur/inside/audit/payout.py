@@ -39,6 +39,8 @@ _STATES: Final = {
 def _decision(event: Json) -> Iterable[Says]:
     data = event["data"]
     eligible = data["outcome"] == "eligible"
+    if not eligible and data["revision"] == 1:
+        return  # payout does not keep it
     yield Says(
         f"{event['subject']}/{data['programme']}",
         data["revision"],

@@ -1,6 +1,7 @@
 """What an audit found. `salur audit verify --json` prints AuditResult; docs/reference/audit.md describes it."""
 
 from collections import Counter
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
@@ -40,6 +41,12 @@ class Kind(StrEnum):
     """the revisions of the events about one thing are not 1, 2, 3 …"""
     ROWS_CONTRADICT = "rows_contradict"
     """rows of one database that cannot both be true"""
+    CHECKPOINT_MISSING = "checkpoint_missing"
+    """topic or database end before what a checkpoint holds"""
+    CHECKPOINT_DIFFERS = "checkpoint_differs"
+    """the events are not those that a checkpoint holds, whatever the database says"""
+    CHECKPOINT_LEDGER = "checkpoint_ledger"
+    """the transfers are not those that a checkpoint holds"""
 
 
 class Finding(BaseModel):
@@ -88,16 +95,40 @@ class TableAudit(BaseModel):
     """why it was not compared"""
 
 
+class Resumption(BaseModel):
+    """A person let this stage go on (`salur resume`): over a gap, or, without a topic, after its breaker opened."""
+
+    topic: str | None = None
+    partition: int | None = None
+    expected_sequence: int | None = None
+    next_sequence: int | None = None
+    """what lies between the two was never read by this stage"""
+    resumed_by: str
+    reason: str
+    resumed_at: datetime
+
+
 class StageAudit(BaseModel):
     stage: Service
     topics: list[TopicAudit] = Field(default_factory=list)
     tables: list[TableAudit] = Field(default_factory=list)
+    resumptions: list[Resumption] = Field(default_factory=list)
+
+
+class SinceAudit(BaseModel):
+    """A checkpoint, and how much of it was compared: heads of partitions, transfers of the ledger."""
+
+    made_at: str
+    sha256: str
+    heads: int = 0
+    transfers: int = 0
 
 
 class AuditResult(BaseModel):
     """The whole audit. `ok` is what `salur audit verify` returns 0 for."""
 
     stages: list[StageAudit] = Field(default_factory=list)
+    since: list[SinceAudit] = Field(default_factory=list)
     counts: dict[Kind, int] = Field(default_factory=dict)
     """all findings by kind"""
     findings: list[Finding] = Field(default_factory=list)
@@ -123,17 +154,18 @@ class AuditResult(BaseModel):
     @property
     def gaps(self) -> int:
         """Lost, foreign and unknown events: whatever makes a sequence not gapless."""
-        kinds = (Kind.GAP, Kind.NO_SEQUENCE, Kind.MISSING, Kind.UNKNOWN_TO_DATABASE)
+        kinds = (Kind.GAP, Kind.NO_SEQUENCE, Kind.MISSING, Kind.UNKNOWN_TO_DATABASE, Kind.CHECKPOINT_MISSING)
         return sum(self.counts.get(kind, 0) for kind in kinds)
 
     @property
     def digest_mismatches(self) -> int:
-        return sum(self.counts.get(kind, 0) for kind in (Kind.DIGEST, Kind.REPUBLICATION_DIFFERS, Kind.UNREADABLE))
+        kinds = (Kind.DIGEST, Kind.REPUBLICATION_DIFFERS, Kind.UNREADABLE, Kind.CHECKPOINT_DIFFERS)
+        return sum(self.counts.get(kind, 0) for kind in kinds)
 
     @property
     def row_mismatches(self) -> int:
         rows = (Kind.ROW_DIFFERS, Kind.ROW_MISSING, Kind.ROW_UNTOLD)
-        kinds = (*rows, Kind.SAID_TWICE, Kind.REVISIONS, Kind.ROWS_CONTRADICT)
+        kinds = (*rows, Kind.SAID_TWICE, Kind.REVISIONS, Kind.ROWS_CONTRADICT, Kind.CHECKPOINT_LEDGER)
         return sum(self.counts.get(kind, 0) for kind in kinds)
 
     @property

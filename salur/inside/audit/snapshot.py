@@ -12,7 +12,7 @@ import asyncpg
 
 from salur.inside.audit.agreement import StageRules
 from salur.inside.audit.chain import Head
-from salur.inside.audit.result import Finding, Findings, Kind, TableAudit
+from salur.inside.audit.result import Finding, Findings, Kind, Resumption, TableAudit
 from salur.inside.audit.spill import Spill, packed
 from salur.inside.connect import database
 from shared.errors import SalurError
@@ -21,6 +21,8 @@ from shared.runtime.positions import Place
 from shared.settings import PostgresSettings
 
 ROWS_A_FETCH = 5000
+OUTBOX_ROWS_A_FETCH = 8
+"""Each holds a batch of events, some megabytes at most."""
 
 
 class CannotRead(SalurError):
@@ -35,6 +37,7 @@ class Snapshot:
     heads: dict[Place, Head]
     consumed: dict[Place, int]
     tables: list[TableAudit] = field(default_factory=list)
+    resumptions: list[Resumption] = field(default_factory=list)
 
 
 async def take(
@@ -49,22 +52,36 @@ async def take(
         database(settings, stage) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        heads = {
-            Place(row["topic"], row["partition"]): Head(row["next_sequence"], row["digest"])
-            for row in await connection.fetch("SELECT topic, partition, next_sequence, digest FROM output_position")
-        }
+        heads = await written(connection)
         consumed = {
             Place(row["topic"], row["partition"]): row["next_sequence"]
             for row in await connection.fetch("SELECT topic, partition, next_sequence FROM input_position")
         }
-        snapshot = Snapshot(stage, heads, consumed)
+        snapshot = Snapshot(stage, heads, consumed, resumptions=await _resumptions(connection))
         waiting = "SELECT topic, partition, first_sequence, payload FROM outbox ORDER BY 1, 2, 3"
-        async for rows in _fetched(connection, waiting, at_once=50):
+        async for rows in fetched(connection, waiting, at_once=OUTBOX_ROWS_A_FETCH):
             spill.keep_outbox((stage, *row) for row in rows)
         if numbers:
             await _copy_rows(connection, rules, numbers, spill, snapshot)
             await _check(connection, rules, findings, snapshot)
     return snapshot
+
+
+async def _resumptions(connection: asyncpg.Connection) -> list[Resumption]:
+    rows = await connection.fetch(
+        """
+        SELECT topic, partition, expected_sequence, next_sequence, resumed_by, reason, resumed_at
+        FROM resumption
+        ORDER BY id
+        """
+    )
+    return [Resumption(**row) for row in rows]
+
+
+async def written(connection: asyncpg.Connection) -> dict[Place, Head]:
+    """The head of each place that this service has written to, intake topics of its HTTP sources included."""
+    rows = await connection.fetch("SELECT topic, partition, next_sequence, digest FROM output_position")
+    return {Place(row["topic"], row["partition"]): Head(row["next_sequence"], row["digest"]) for row in rows}
 
 
 async def written_now(settings: PostgresSettings, stage: Service) -> dict[Place, int]:
@@ -82,7 +99,7 @@ async def _copy_rows(
         snapshot.tables.append(table)
         spill.prepare(number)
         try:
-            async for rows in _fetched(connection, agreement.sql):
+            async for rows in fetched(connection, agreement.sql):
                 table.rows += len(rows)
                 spill.stand(number, [(row[0], packed(row[1:])) for row in rows])
         except asyncpg.SyntaxOrAccessError as error:
@@ -95,7 +112,7 @@ async def _copy_rows(
 async def _check(connection: asyncpg.Connection, rules: StageRules, findings: Findings, snapshot: Snapshot) -> None:
     for check in rules.checks:
         table = TableAudit(table=check.table)
-        async for rows in _fetched(connection, check.sql):
+        async for rows in fetched(connection, check.sql):
             for key, detail in rows:
                 table.mismatches += 1
                 findings.add(
@@ -110,10 +127,10 @@ async def _check(connection: asyncpg.Connection, rules: StageRules, findings: Fi
         snapshot.tables.append(table)
 
 
-async def _fetched(
-    connection: asyncpg.Connection, sql: str, *, at_once: int = ROWS_A_FETCH
+async def fetched(
+    connection: asyncpg.Connection, sql: str, *values: Any, at_once: int = ROWS_A_FETCH
 ) -> AsyncIterator[list[Any]]:
-    """The rows of a query, some at a time."""
-    cursor = await connection.cursor(sql)
+    """The rows of a query, some at a time, inside the caller's transaction."""
+    cursor = await connection.cursor(sql, *values)
     while rows := await cursor.fetch(at_once):
         yield rows

@@ -26,6 +26,7 @@ PRAGMA synchronous = OFF;
 PRAGMA temp_store = FILE;
 PRAGMA cache_size = -32768;
 CREATE TABLE suspect (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE dead (stage TEXT, place INT, offset INT, PRIMARY KEY (stage, place, offset)) WITHOUT ROWID;
 CREATE TABLE outbox (
     stage TEXT, topic TEXT, partition INT, first_sequence INT, payload BLOB,
     PRIMARY KEY (topic, partition, first_sequence)
@@ -83,6 +84,14 @@ class Spill:
         """Rows of the database: key, fields."""
         self._db.executemany(f"INSERT INTO stands_{agreement} VALUES (?, ?)", rows)
 
+    def bury(self, stage: str, place: int, offset: int) -> None:
+        """An event that this stage could not process."""
+        self._db.execute("INSERT OR IGNORE INTO dead VALUES (?, ?, ?)", (stage, place, offset))
+
+    def is_dead(self, stage: str, place: int, offset: int) -> bool:
+        found = self._db.execute("SELECT 1 FROM dead WHERE (stage, place, offset) = (?, ?, ?)", (stage, place, offset))
+        return found.fetchone() is not None
+
     def keep_outbox(self, rows: Iterable[tuple[str, str, int, int, bytes]]) -> None:
         """Outbox rows: stage, topic, partition, first sequence, payload."""
         self._db.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", rows)
@@ -138,4 +147,7 @@ class Spill:
 
 def packed(values: tuple[str | None, ...]) -> str:
     """Fields as one text. Raises TypeError for a value that is no text."""
-    return SEPARATOR.join([NULL if value is None else value for value in values])
+    try:
+        return SEPARATOR.join(values)  # type: ignore[arg-type]
+    except TypeError:
+        return SEPARATOR.join([NULL if value is None else value for value in values])

@@ -3,49 +3,42 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.inside.audit import snapshot as snapshots
 from salur.inside.audit.agreement import Agreement
-from salur.inside.audit.chain import Chain, Head
+from salur.inside.audit.chain import Chain, Head, Mark
 from salur.inside.audit.compare import compare
 from salur.inside.audit.listen import Ears, Listener
+from salur.inside.audit.progress import Progress, Silent
 from salur.inside.audit.result import AuditResult, Finding, Findings, Kind, StageAudit, TableAudit, TopicAudit
 from salur.inside.audit.rules import RULES
+from salur.inside.audit.since import Since, compare_ledger
 from salur.inside.audit.snapshot import Snapshot
 from salur.inside.audit.spill import Spill
 from salur.inside.connect import Settings, consumer
-from salur.inside.reading import extents, partitions_of, read
+from salur.inside.reading import Extent, extents, partitions_of, read
 from shared.events.topics import FLOW_TOPICS, STAGES, Service, outputs_of
 from shared.runtime.positions import Place
 
-
-class Progress(Protocol):
-    """How an audit tells where it is."""
-
-    def begin(self, what: str, total: int) -> None:
-        """A new part, of `total` messages or keys; 0 where nobody knows."""
-
-    def advance(self, count: int) -> None:
-        """So many more are done."""
-
-
-class Silent:
-    """Tells nothing."""
-
-    def begin(self, what: str, total: int) -> None:
-        pass
-
-    def advance(self, count: int) -> None:
-        pass
+FETCHED: Final = {"fetch_max_bytes": 16 * 1024 * 1024, "max_partition_fetch_bytes": 2 * 1024 * 1024}
+"""What one answer of a broker may hold: memory does not grow with the number of partitions."""
 
 
 async def verify(
-    settings: Settings, stages: Collection[Service] = STAGES, progress: Progress | None = None, *, rows: bool = True
+    settings: Settings,
+    stages: Collection[Service] = STAGES,
+    progress: Progress | None = None,
+    *,
+    rows: bool = True,
+    since: Since | None = None,
 ) -> AuditResult:
     """Audits these stages: sequences, digests and, with `rows`, what their rows say against what events said.
+
+    With `since`, that topics and ledger go through exactly the heads of those checkpoints, too. Where it asks only for
+    what is new, rows cannot be compared: they rest on older events.
 
     It may run beside the flow: what counts is the moment at which each stage's database was looked at. Memory is flat;
     a temporary file grows with the events. Raises Away, NeverRan, CannotRead; whatever is wrong with the data is in
@@ -55,7 +48,17 @@ async def verify(
     with Spill() as spill:
         findings = Findings()
         wanted = tuple(stage for stage in STAGES if stage in stages)
-        audit = _Audit(settings, wanted, rows, progress or Silent(), spill, findings, Ears(spill, findings))
+        since = since or Since()
+        audit = _Audit(
+            settings,
+            wanted,
+            rows and not since.only_new,
+            since,
+            progress or Silent(),
+            spill,
+            findings,
+            Ears(spill, findings),
+        )
         result = await audit.run()
     result.seconds = round(perf_counter() - started, 3)
     return result
@@ -75,49 +78,53 @@ class _Audit:
     settings: Settings
     stages: Sequence[Service]
     rows: bool
+    since: Since
     progress: Progress
     spill: Spill
     findings: Findings
     ears: Ears
+    marks: dict[Place, list[Mark]] = field(default_factory=dict)
     snapshots: dict[Service, Snapshot] = field(default_factory=dict)
     agreements: list[_Numbered] = field(default_factory=list)
 
     async def run(self) -> AuditResult:
+        self.marks = self.since.by_place(self.stages)
+        self.since.find_unknown_topics(self.stages, self.findings)
         for stage in self.stages:
             await self._look_at(stage)
         topics = self._topics()
         counts = await partitions_of(self.settings, topics)
         audited: dict[str, TopicAudit] = {}
         lengths: dict[Place, int] = {}
-        async with consumer(self.settings, max_partition_fetch_bytes=2 * 1024 * 1024) as client:
+        if self.since.checkpoints and "payout" in self.stages:
+            self.progress.begin("the ledger", max(one.ledger.transfers for one in self.since.checkpoints))
+            await compare_ledger(self.settings, self.since, self.findings, self.progress.advance)
+        async with consumer(self.settings, **FETCHED) as client:
+            found = await extents(
+                client, [TopicPartition(topic, p) for topic in topics for p in range(counts.get(topic, 0))]
+            )
             for topic in topics:
-                chains = await self._read_topic(client, topic, counts.get(topic, 0))
+                chains = await self._read_topic(
+                    client, topic, {tp: one for tp, one in found.items() if tp.topic == topic}
+                )
                 if FLOW_TOPICS[topic].owner in self.stages:
                     audited[topic] = _topic_audit(topic, counts.get(topic, 0), chains)
                     lengths |= {chain.place: chain.length for chain in chains if chain.later}
         await self._look_again(lengths)
         for one in self.agreements:
             self.progress.begin(f"rows of {one.stage}.{one.agreement.table}", 0)
-            dead = self.ears.dead.get(one.stage, set())
-            compare(
-                one.stage,
-                one.number,
-                one.agreement,
-                self.spill,
-                self.ears.places,
-                dead,
-                one.table,
-                self.findings,
-            )
+            compare(one.stage, one.number, one.agreement, self.spill, self.ears.places, one.table, self.findings)
         return AuditResult(
             stages=[
                 StageAudit(
                     stage=stage,
                     topics=[audited[topic] for topic in outputs_of(stage)],
                     tables=self.snapshots[stage].tables,
+                    resumptions=self.snapshots[stage].resumptions,
                 )
                 for stage in self.stages
             ],
+            since=self.since.compared(self.stages),
             counts=self.findings.counts(),
             findings=self.findings.listed,
         )
@@ -139,20 +146,20 @@ class _Audit:
         wanted |= {topic for one in self.agreements for topic in one.agreement.reads}
         return [topic for topic in FLOW_TOPICS if topic in wanted]
 
-    async def _read_topic(self, client: AIOKafkaConsumer, topic: str, partitions: int) -> list[Chain]:
+    async def _read_topic(
+        self, client: AIOKafkaConsumer, topic: str, found: dict[TopicPartition, Extent]
+    ) -> list[Chain]:
         owner = FLOW_TOPICS[topic].owner
         assert owner is not None, "only topics of services are audited"
-        heads: dict[int, Head] | None = None
-        if owner in self.stages:
-            heads = {place.partition: h for place, h in self.snapshots[owner].heads.items() if place.topic == topic}
-        known = range(max(partitions, *(p + 1 for p in heads or {}), 0))
-        chains = [
-            Chain(owner, Place(topic, p), None if heads is None else heads.get(p, Head()), self.findings) for p in known
-        ]
+        heads = self._heads(owner, topic) if owner in self.stages else None
+        marked = [place.partition for place in self.marks if place.topic == topic]
+        known = range(max(len(found), *(p + 1 for p in (*(heads or {}), *marked)), 0))
+        chains = [self._chain(owner, Place(topic, p), heads) for p in known]
         listeners = self._listeners(topic, owner)
         deaf = not self.rows
-        found = await extents(client, [TopicPartition(topic, p) for p in range(partitions)])
-        self.progress.begin(topic, sum(extent.messages for extent in found.values()))
+        for tp, extent in found.items():
+            found[tp] = extent.at_or_after(chains[tp.partition].base.next_sequence - 1)
+        self.progress.begin(topic, sum(max(0, extent.messages) for extent in found.values()))
         async for tp, records in read(client, found):
             accepted = chains[tp.partition].take(records)
             if not deaf:
@@ -166,6 +173,16 @@ class _Audit:
                         self.ears.hear(owner, chain.place, accepted, listeners)
             chain.finish()
         return chains
+
+    def _heads(self, owner: Service, topic: str) -> dict[int, Head]:
+        return {place.partition: head for place, head in self.snapshots[owner].heads.items() if place.topic == topic}
+
+    def _chain(self, owner: Service, place: Place, heads: dict[int, Head] | None) -> Chain:
+        if heads is None:
+            return Chain(owner, place, None, self.findings, keeps=self.rows)
+        marks = self.marks.get(place, [])
+        head = heads.get(place.partition, Head())
+        return Chain(owner, place, head, self.findings, marks, self.since.base(marks), keeps=self.rows)
 
     def _listeners(self, topic: str, owner: Service) -> list[Listener]:
         """Who reads this topic: its owner's agreements up to what it has written, others' up to what they have read."""
