@@ -1,25 +1,53 @@
-"""Topics: made from the table in `shared.events.topics`, all of the flow with the same number of partitions."""
+"""Clients that are started in one way, and topics that are made from the table in `shared.events.topics`."""
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from time import monotonic
+from typing import Any, Protocol
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from shared.errors import SalurError
+from shared.errors import SalurError, Trouble
 from shared.events.topics import topic_named
+from shared.kafka_refusals import KafkaAway, refusal
 from shared.settings import KafkaSettings
+
+SETTLE_S = 20.0
 
 
 class PartitionsDiffer(SalurError):
     """Topics of one flow must have the same number of partitions."""
 
 
+class CannotMakeTopic(Trouble):
+    """Kafka refuses to make a topic, or does not get it done."""
+
+
+class Client(Protocol):
+    """Any of aiokafka's clients."""
+
+    async def start(self) -> None: ...
+
+
+async def start(client: Client, settings: KafkaSettings) -> None:
+    """Starts a client that was made with `settings.client_options()`.
+
+    Raises KafkaAway, which says why it is not let in and which setting to look at. The caller stops the client.
+    """
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        raise await refusal(settings, error) from error
+
+
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> Any:
+    """Raises KafkaAway."""
     client = AIOKafkaAdminClient(**settings.client_options())
-    await client.start()
     try:
+        await start(client, settings)
         yield client
     finally:
         await client.close()
@@ -28,29 +56,53 @@ async def admin(settings: KafkaSettings) -> Any:
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> int:
     """Creates the topics that are missing and returns the number of partitions of all.
 
-    Raises PartitionsDiffer when they are not the same everywhere. Any number of processes may do this at once.
+    Raises PartitionsDiffer when they are not the same everywhere, CannotMakeTopic, KafkaAway. Any number of processes
+    may do this at once.
     """
     wanted = sorted(set(names))
     async with admin(settings) as client:
         known = set(await client.list_topics())
-        missing = [name for name in wanted if name not in known]
-        if missing:
-            await client.create_topics([_new_topic(name, settings) for name in missing])
-        while True:
-            described = {t["topic"]: t for t in await client.describe_topics(wanted)}
-            counts = {name: len(t["partitions"]) for name, t in described.items() if t["error_code"] == 0}
-            if len(counts) == len(wanted):
-                break
+        await _create(client, settings, [name for name in wanted if name not in known])
+        counts = await _partitions(client, wanted)
     if len(set(counts.values())) != 1:
         raise PartitionsDiffer(f"topics differ in their number of partitions: {counts}; recreate the odd ones")
     return next(iter(counts.values()))
 
 
+async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> None:
+    if not names:
+        return
+    answer = await client.create_topics([_new_topic(name, settings) for name in names])
+    for name, code, reason in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise CannotMakeTopic(
+                f"Kafka does not make the topic {name} with {settings.partitions} partitions and "
+                f"{settings.replication} replicas: {reason or error.__name__}",
+                hint="SALUR_REPLICATION is at most the number of brokers that run; the user needs CREATE and DESCRIBE",
+            )
+
+
+async def _partitions(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """By topic, once all are known and led: a new topic is not known everywhere at once."""
+    until = monotonic() + SETTLE_S
+    while True:
+        described = [topic for topic in await client.describe_topics(names) if topic["error_code"] == 0]
+        led = [topic for topic in described if all(partition["leader"] >= 0 for partition in topic["partitions"])]
+        counts = {topic["topic"]: len(topic["partitions"]) for topic in led}
+        if len(counts) == len(names):
+            return counts
+        if monotonic() > until:
+            left = ", ".join(name for name in names if name not in counts)
+            raise CannotMakeTopic(
+                f"Kafka does not show {left}, or no broker leads them", hint="the user needs DESCRIBE on these topics"
+            )
+        await asyncio.sleep(0.05)
+
+
 def _new_topic(name: str, settings: KafkaSettings) -> NewTopic:
-    topic = topic_named(name)
-    return NewTopic(
-        name,
-        settings.partitions,
-        settings.replication,
-        topic_configs={"retention.ms": str(topic.retention_ms), "message.timestamp.type": "CreateTime"},
-    )
+    configs = topic_named(name).configs(settings.replication)
+    return NewTopic(name, settings.partitions, settings.replication, topic_configs=configs)
+
+
+__all__ = ["CannotMakeTopic", "Client", "KafkaAway", "PartitionsDiffer", "admin", "ensure_topics", "start"]

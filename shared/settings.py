@@ -1,17 +1,46 @@
 """What every process reads from its environment."""
 
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.errors import SalurError
 
-class KafkaSettings(BaseSettings):
+
+class CannotConnect(SalurError):
+    """The settings cannot lead to any connection; the message names the variable."""
+
+
+class _LeavesAtOnce(ssl.SSLObject):
+    """Says goodbye on closing and does not wait for the other side's: with uvloop that wait can take its full 30 s."""
+
+    def unwrap(self) -> None:
+        with suppress(ssl.SSLWantReadError):
+            super().unwrap()
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SALUR_", extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """What these variables state; the rest from this process's own environment."""
+        stated: dict[str, Any] = {name: v for name in cls.model_fields if (v := environment.get(variable(name)))}
+        return cls(**stated)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return f"SALUR_{name.upper()}"
+
+
+class KafkaSettings(_Settings):
     """Where Kafka is and how to be let in; passed through to every client."""
-
-    model_config = SettingsConfigDict(env_prefix="SALUR_", extra="ignore")
 
     kafka: str = "127.0.0.1:9092"
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -22,28 +51,61 @@ class KafkaSettings(BaseSettings):
     partitions: int = 8
     replication: int = 1
 
+    @property
+    def speaks_tls(self) -> bool:
+        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def signs_in(self) -> bool:
+        return self.kafka_security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
     def client_options(self) -> dict[str, Any]:
-        """Keyword arguments for any aiokafka client."""
+        """Keyword arguments for any aiokafka client. Raises CannotConnect."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.kafka,
             "security_protocol": self.kafka_security_protocol,
         }
-        if "SSL" in self.kafka_security_protocol.split("_"):
-            options["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ca_file)
-        if self.kafka_security_protocol.startswith("SASL"):
-            password = self.kafka_sasl_password
+        if self.speaks_tls:
+            options["ssl_context"] = self._trust()
+        if self.signs_in:
+            user, password = self.kafka_sasl_username, self.kafka_sasl_password
+            if not user or not password:
+                missing = variable("kafka_sasl_password" if user else "kafka_sasl_username")
+                raise CannotConnect(
+                    f"Kafka's protocol is {self.kafka_security_protocol}, but {missing} is not set",
+                    hint=f"set it, or {variable('kafka_security_protocol')} where the broker asks for no name",
+                )
             options |= {
                 "sasl_mechanism": self.kafka_sasl_mechanism,
-                "sasl_plain_username": self.kafka_sasl_username,
-                "sasl_plain_password": password.get_secret_value() if password else None,
+                "sasl_plain_username": user,
+                "sasl_plain_password": password.get_secret_value(),
             }
         return options
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which another process gets these Kafka settings, the password among them."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in KafkaSettings.model_fields}
+        if self.kafka_sasl_password:
+            values["kafka_sasl_password"] = self.kafka_sasl_password.get_secret_value()
+        if self.kafka_ca_file:
+            values["kafka_ca_file"] = self.kafka_ca_file.expanduser().resolve()  # it may run in another folder
+        return {variable(name): "" if value is None else str(value) for name, value in values.items()}
 
-class PostgresSettings(BaseSettings):
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ca_file)
+        except (OSError, ValueError) as error:
+            raise CannotConnect(
+                f"{variable('kafka_ca_file')}={self.kafka_ca_file} holds no certificate that can be read "
+                f"({type(error).__name__})",
+                hint="it must be a PEM file with the certificate of the authority that signed the brokers'",
+            ) from None
+        context.sslobject_class = _LeavesAtOnce
+        return context
+
+
+class PostgresSettings(_Settings):
     """Where PostgreSQL is; `{service}` in the address gives each service a database of its own."""
-
-    model_config = SettingsConfigDict(env_prefix="SALUR_", extra="ignore")
 
     postgres: SecretStr = SecretStr("postgresql://salur@127.0.0.1:5432/salur")
 

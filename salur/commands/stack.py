@@ -32,6 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def up_command(
     scale: Annotated[list[str] | None, typer.Option(metavar="SERVICE=N", help="Run N instances of a service.")] = None,
+    brokers: Annotated[
+        int | None, typer.Option(metavar="1|3", help="Kafka brokers; three survive the loss of one. Only at first.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated bank and carrier.")] = None,
     carrier_rate: Annotated[float | None, typer.Option(help="Messages a second that the carrier takes.")] = None,
     settings: Annotated[
@@ -45,7 +48,9 @@ def up_command(
     """Start what is missing and wait until every process is ready. Options are remembered until given anew."""
     where = Home.at(home)
     request = Request.given(
-        scale=dict(_scale(text) for text in scale or ()), options=_options(settings or [], seed, carrier_rate)
+        scale=dict(_scale(text) for text in scale or ()),
+        options=_options(settings or [], seed, carrier_rate),
+        brokers=brokers,
     )
     console = Console(stderr=as_json)
     try:

@@ -1,29 +1,59 @@
-"""`salur topics`: every topic of the flow with its size, retention and lag."""
+"""`salur topics`: every topic of the flow with its size, retention and lag; `salur topics check`: what differs."""
 
 import typer
 from rich.table import Table
 
 from salur.console import print_json
-from salur.inside.connect import resolve
+from salur.inside.drift import Drift, find_drift
 from salur.inside.options import HomeOption, JsonOption, printer, run
 from salur.inside.topics import TopicView, topics
+from salur.intake import find_kafka
+from salur.stack.home import Home
 
 _DAY_MS = 24 * 3600 * 1000
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this module's command."""
-    app.command("topics")(topics_command)
+app = typer.Typer()
 
 
-def topics_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def register(parent: typer.Typer) -> None:
+    """Adds this module's commands."""
+    parent.add_typer(app, name="topics")
+
+
+@app.callback(invoke_without_command=True)
+def topics_command(ctx: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show owner, partitions, messages, bytes, retention and lag of every topic. Exits 1 when one is not in order."""
-    views = run(topics(resolve(home)))
+    if ctx.invoked_subcommand:
+        return
+    views = run(topics(find_kafka(Home.at(home))))
     if as_json:
         print_json([view.model_dump() for view in views])
     else:
         _show(views)
     raise typer.Exit(1 if any(view.problem for view in views) else 0)
+
+
+@app.command("check")
+def check_command(ctx: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Compare the cluster with what its topics should be. Exits 1 and says what to do when something differs."""
+    before = ctx.parent.params if ctx.parent else {}  # options may stand before the word `check`, too
+    settings = find_kafka(Home.at(home or before.get("home")))
+    drifts = run(find_drift(settings))
+    if as_json or before.get("as_json"):
+        print_json([drift.model_dump() for drift in drifts])
+    else:
+        _show_drifts(drifts, settings.kafka)
+    raise typer.Exit(1 if drifts else 0)
+
+
+def _show_drifts(drifts: list[Drift], where: str) -> None:
+    console = printer()
+    for drift in drifts:
+        said = f"{drift.what} is {drift.found}" if drift.what != "topic" else drift.found
+        console.print(f"[red]{drift.topic}[/red] {said}, should be {drift.wanted}: {drift.remedy}", soft_wrap=True)
+    if not drifts:
+        console.print(f"The topics of Kafka at {where} are as they should be.", soft_wrap=True)
 
 
 def _show(views: list[TopicView]) -> None:

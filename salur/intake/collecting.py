@@ -7,6 +7,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.intake.answers import Answers
+from shared.kafka import start
 from shared.settings import KafkaSettings
 
 _POLL_MS: Final = 200
@@ -24,7 +25,7 @@ class Collector:
         self._starts: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
-        await self._consumer.start()
+        await start(self._consumer, self._settings)
         self._starts = await self._consumer.end_offsets(self._places)
         self._consumer.assign(self._places)
         for place, offset in self._starts.items():
@@ -42,8 +43,8 @@ class Collector:
         """Reads the topics from their beginnings to where this collector began: answers to an earlier run."""
         found = 0
         consumer = self._new_consumer()
-        await consumer.start()
         try:
+            await start(consumer, self._settings)
             begins = await consumer.beginning_offsets(self._places)
             left = {place for place in self._places if begins[place] < self._starts[place]}
             if not left:

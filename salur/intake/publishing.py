@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from salur.intake.sealing import Ready
 from shared.errors import Trouble
 from shared.events.envelope import CONTENT_TYPE
-from shared.kafka import admin
+from shared.kafka import admin, start
 from shared.settings import KafkaSettings
 
 _HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
@@ -30,10 +30,7 @@ async def partitions_of(settings: KafkaSettings, topics: Iterable[str]) -> Mappi
             wanted = [topic for topic in topics if topic in known]
             described = await client.describe_topics(wanted) if wanted else []
     except (KafkaError, OSError) as error:
-        raise Trouble(
-            f"the broker at {settings.kafka} does not answer ({type(error).__name__})",
-            hint="`salur status` shows what runs; SALUR_KAFKA names another broker",
-        ) from None
+        raise Trouble(f"Kafka does not tell about its topics ({type(error).__name__})") from None
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
@@ -49,8 +46,8 @@ async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         max_request_size=4 * 1024 * 1024,
         request_timeout_ms=_CONNECT_TIMEOUT_MS,
     )
-    await producer.start()
     try:
+        await start(producer, settings)
         yield producer
     finally:
         await producer.stop()

@@ -43,12 +43,12 @@ def find_kafka(home: Home) -> KafkaSettings:
     settings = KafkaSettings()
     if "kafka" in settings.model_fields_set:
         return settings
-    address, _ = Context(home, Wanted.load(home.wanted) or Wanted()).addresses()
-    if not address or not home.ports.exists():
+    context = Context(home, Wanted.load(home.wanted) or Wanted())
+    if not home.ports.exists() or not context.addresses()[0]:
         raise NotConfigured(
             f"there is no stack at {home.root}", hint="`salur up` starts one; SALUR_KAFKA names a broker elsewhere"
         )
-    return settings.model_copy(update={"kafka": str(address)})
+    return context.kafka_settings()
 
 
 def _token(home: Home, source: str) -> str:

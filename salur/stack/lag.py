@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.errors import SalurError
 from shared.settings import KafkaSettings
 
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # a broker that is away is an answer here
@@ -21,7 +22,7 @@ async def lags(settings: KafkaSettings, services: list[str], *, timeout_s: float
     try:
         async with asyncio.timeout(timeout_s):
             return unknown | await _ask(settings, services)
-    except (KafkaError, OSError, TimeoutError):
+    except (KafkaError, OSError, TimeoutError, SalurError):
         return unknown
 
 

@@ -40,7 +40,7 @@ class PortBook:
     def port(self, name: str) -> int:
         """The port remembered under `name`, else a free one that is remembered from now on. Raises NoFreePort."""
         known = read_json(self._path).get(name)
-        return int(known) if known else self.renew(name)
+        return int(known) if known else self.renew(name, None)
 
     def claim(self, name: str) -> int:
         """The port of `name` for a program that is about to be started.
@@ -51,14 +51,16 @@ class PortBook:
         until = time.monotonic() + 3
         while not is_free(port := self.port(name)):
             if time.monotonic() > until:
-                return self.renew(name)
+                return self.renew(name, port)
             time.sleep(0.1)
         return port
 
-    def renew(self, name: str) -> int:
-        """Another free port for `name`: somebody else took the one it had."""
+    def renew(self, name: str, old: int | None) -> int:
+        """Another free port for `name`, whose `old` one somebody else took, unless it was given another meanwhile."""
         with hold(self._path.with_suffix(".lock"), "choosing a port", wait_s=10):
             book = read_json(self._path)
+            if book.get(name) not in (old, None):
+                return int(book[name])
             taken = set(book.values())
             for _ in range(1000):
                 port = random.choice(_RANGE)  # noqa: S311 - any free one will do

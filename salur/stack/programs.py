@@ -20,6 +20,7 @@ from salur.stack.postgres import EmbeddedPostgres
 from salur.stack.process import Identity
 from salur.stack.server import Server
 from salur.stack.state import Wanted
+from shared.settings import KafkaSettings, variable
 
 _CODE = Path(salur.__file__).parent.parent
 _TEMPLATES = _CODE / "services" / "notify" / "templates.json"
@@ -53,9 +54,25 @@ class Context:
     def credentials(self) -> Credentials:
         return credentials(self.home.secrets)
 
+    def instances(self, program: "Program") -> int:
+        """How many processes of this program there should be."""
+        if program.name == EmbeddedKafka.name:
+            return self.wanted.brokers
+        return self.wanted.scale.get(program.name, 1) if program.scalable else 1
+
     @property
     def kafka(self) -> str:
-        return self.wanted.kafka or EmbeddedKafka(self.home.root).address
+        """The addresses of all brokers."""
+        return self.wanted.kafka or ",".join(self.broker(number).address for number in range(self.wanted.brokers))
+
+    def broker(self, instance: int) -> EmbeddedKafka:
+        return EmbeddedKafka(self.home.root, node_id=instance + 1, brokers=self.wanted.brokers)
+
+    def kafka_settings(self) -> KafkaSettings:
+        """How a client is let in by this stack's Kafka."""
+        if self.wanted.kafka:
+            return KafkaSettings.of({**self.wanted.kafka_access, variable("kafka"): self.wanted.kafka})
+        return KafkaSettings(kafka=self.kafka, kafka_security_protocol="PLAINTEXT", replication=self.wanted.brokers)
 
     @property
     def postgres(self) -> str:
@@ -92,7 +109,7 @@ class Program:
     stop_rank: int = STOP_SERVICES
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10
-    running: Callable[[Context], Identity | None] | None = None
+    running: Callable[[Context, int], Identity | None] | None = None
     """Finds a process that no supervisor wrote down, where the mark in its environment cannot."""
 
 
@@ -177,7 +194,7 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
 
     def env(context: Context, instance: int) -> dict[str, str]:
         return {
-            "SALUR_KAFKA": context.kafka,
+            **context.kafka_settings().environment(),
             "SALUR_POSTGRES": context.postgres,
             "SALUR_KEYS": str(keys(context)),
             "SALUR_HTTP_PORT": str(context.port(name, instance)),
@@ -238,30 +255,30 @@ def _simulator(name: str, arguments: Callable[[Context], tuple[str, ...]]) -> Pr
     return python_program(name, f"simulators.{name}", arguments=common, ready_path="/health", stop_rank=STOP_SIMULATORS)
 
 
-def _server(kind: type[Server], stop_rank: int) -> Program:
+def _server(kind: type[Server], at: Callable[[Context, int], Server], stop_rank: int) -> Program:
     """An embedded server as a program of the table; left out when its address is given."""
 
     def launch(context: Context, instance: int) -> Launch:
-        server = kind(context.home.root)
+        server = at(context, instance)
         command = server.command()
         return Launch(command.argv, {**command.env}, command.cwd, server.port)
 
     return Program(
         kind.name,
         launch,
-        ready=lambda context, instance: kind(context.home.root).ready(),
-        prepare=lambda context, instance: kind(context.home.root).prepare(),
+        ready=lambda context, instance: at(context, instance).ready(),
+        prepare=lambda context, instance: at(context, instance).prepare(),
         version=kind.version,
         stop_rank=stop_rank,
         stop_signal=kind.stop_signal,
         grace_s=kind.grace_s,
-        running=lambda context: kind(context.home.root).running(),
+        running=lambda context, instance: at(context, instance).running(),
     )
 
 
 PROGRAMS: tuple[Program, ...] = (
-    _server(EmbeddedKafka, STOP_KAFKA),
-    _server(EmbeddedPostgres, STOP_POSTGRES),
+    _server(EmbeddedKafka, Context.broker, STOP_KAFKA),
+    _server(EmbeddedPostgres, lambda context, instance: EmbeddedPostgres(context.home.root), STOP_POSTGRES),
     _simulator("bank", lambda context: ("--token", context.credentials.bank_token)),
     _simulator(
         "carrier",

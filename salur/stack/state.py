@@ -51,8 +51,12 @@ class Wanted(_Document):
     scale: dict[str, int] = Field(default_factory=dict)
     options: dict[str, dict[str, str]] = Field(default_factory=dict)
     """more `--option value` for a program"""
+    brokers: int = 1
+    """of the embedded Kafka"""
     kafka: str | None = None
-    """a given broker that replaces the embedded one; None: embedded"""
+    """a given Kafka that replaces the embedded one; None: embedded"""
+    kafka_access: dict[str, str] = Field(default_factory=dict)
+    """the variables by which the given Kafka lets its clients in"""
     postgres: str | None = None
     keys: str | None = None
 

@@ -57,13 +57,13 @@ class Status(BaseModel):
 
 def status(home: Home, *, with_lag: bool = True) -> Status:
     """Reads what the supervisor wrote, and looks at the processes themselves where it is dead."""
-    state = State.load(home.state) or State()
+    state, context = State.load(home.state) or State(), _context(home)
     holder = holder_of(home.supervisor_lock)
     services = sorted({r.name for r in state.processes if r.stop_rank == STOP_SERVICES})
     lag: dict[str, int | None] = {}
     if with_lag and services and state.kafka:
-        lag = asyncio.run(lags(KafkaSettings(kafka=state.kafka), services))
-    order = {name: place for place, name in enumerate(_names(home))}
+        lag = asyncio.run(lags(context.kafka_settings(), services))
+    order = {name: place for place, name in enumerate(context.programs)}
     processes = [_one(record, supervised=holder is not None, lag=lag.get(record.name)) for record in state.processes]
     return Status(
         kafka=state.kafka if processes else None,
@@ -74,22 +74,26 @@ def status(home: Home, *, with_lag: bool = True) -> Status:
 
 
 def environment(home: Home) -> dict[str, str]:
-    """SALUR_KAFKA, SALUR_POSTGRES (with its password) and SALUR_KEYS of the stack that runs at `home`.
+    """SALUR_KAFKA and how it lets clients in, SALUR_POSTGRES (with its password) and SALUR_KEYS of the stack at `home`.
 
     What the environment of this process gives comes first. Raises NotUp when neither says where they are.
     """
-    context = Context(home, Wanted.load(home.wanted) or Wanted())
+    context = _context(home)
     given = {name: os.environ[name] for name in ("SALUR_KAFKA", "SALUR_POSTGRES", "SALUR_KEYS") if os.environ.get(name)}
     if not home.wanted.exists() and len(given) < 3:
         raise NotUp(f"there is no stack at {home.root}", hint="start it with `salur up`")
     kafka, postgres = context.addresses()
     keys = context.wanted.keys or str(home.keys)
-    found = {"SALUR_KAFKA": kafka, "SALUR_POSTGRES": postgres, "SALUR_KEYS": keys, "SALUR_HOME": str(home.root)}
+    found = {"SALUR_POSTGRES": postgres, "SALUR_KEYS": keys, "SALUR_HOME": str(home.root)}
+    if "SALUR_KAFKA" in given:
+        found |= KafkaSettings().environment()
+    elif kafka:
+        found |= context.kafka_settings().environment()
     return {name: value for name, value in found.items() if value} | given
 
 
-def _names(home: Home) -> list[str]:
-    return list(Context(home, Wanted.load(home.wanted) or Wanted()).programs)
+def _context(home: Home) -> Context:
+    return Context(home, Wanted.load(home.wanted) or Wanted())
 
 
 def _one(record: Record, *, supervised: bool, lag: int | None) -> ProcessStatus:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from salur.stack.home import Home
+from salur.stack.home import Home, read_json
 from salur.stack.keeper import Keeper
 from salur.stack.locks import Held, hold
 from salur.stack.postgres import without_password
@@ -77,7 +77,7 @@ class Supervisor:
         keys = [
             (name, instance)
             for name, program in programs.items()
-            for instance in range(wanted.scale.get(name, 1) if program.scalable else 1)
+            for instance in range(self._context.instances(program))
         ]
         for key in [key for key in self._keepers if key not in keys]:
             keeper, task = self._keepers.pop(key)
@@ -147,14 +147,17 @@ class Supervisor:
         )
 
     def _available(self, name: str) -> bool:
-        return all(k.record.state == ProcessState.READY for (n, _), (k, _) in self._keepers.items() if n == name)
+        """Whether the program can be depended on: all of it at first, then most of it while one is restarted."""
+        states = [keeper.record.state for (n, _), (keeper, _) in self._keepers.items() if n == name]
+        most = states.count(ProcessState.READY) * 2 > len(states)
+        return most and not {ProcessState.WAITING, ProcessState.STARTING} & set(states)
 
     def _save(self) -> None:
         self.state.kafka, postgres = self._context.addresses()
         self.state.postgres = without_password(postgres) if postgres else None
         self.state.processes = [keeper.record for keeper, _ in self._keepers.values()] + self._retired
         self.state.save(self.home.state)
-        places = (*self._context.addresses(), *((r.name, r.instance, r.port) for r in self.state.processes))
+        places = (self._context.addresses(), read_json(self.home.ports))
         if places != self._places:  # a port was taken by somebody else: who is told about it must be replaced
             self._places = places
             self._stirred.set()
@@ -170,7 +173,9 @@ class Supervisor:
 def strays(context: Context, pids: set[int]) -> list[Identity]:
     """Processes of this stack beside `pids` and their children."""
     found = [identity for identity, _ in marked(context.home.root)]
-    found += [each for program in context.programs.values() if program.running and (each := program.running(context))]
+    for program in context.programs.values():
+        each = [program.running(context, instance) for instance in range(context.instances(program)) if program.running]
+        found += [identity for identity in each if identity]
     return [identity for identity in found if not descends_from(identity.pid, pids)]
 
 

@@ -4,9 +4,11 @@ All topics of the flow have the same number of partitions and are keyed by recip
 order within a topic and land on the same partition number everywhere.
 """
 
+from functools import cache
 from itertools import chain
 from typing import Literal, NamedTuple
 
+from shared.brokers import MESSAGE_BYTES_MAX, in_sync_min
 from shared.events.dead_letters import DeadLetter
 from shared.events.eligibility import EligibilityDecided
 from shared.events.model import Data
@@ -42,21 +44,64 @@ PARTITIONS_EMBEDDED = 8
 PARTITIONS_ADVISED = 48
 
 _DAY_MS = 24 * 3600 * 1000
-_INTAKE_RETENTION_MS = 7 * _DAY_MS
+
+
+class Keeping(NamedTuple):
+    """What Kafka may forget of a topic. `retention_ms` -1: nothing by age."""
+
+    retention_ms: int
+    cleanup: Literal["delete", "compact"]
+
+
+# Kept for ever and never compacted: sequence and digest run over every event, and compaction would leave of each
+# recipient the last one only. Personal data in them falls with its key, not with the message.
+FLOW = Keeping(-1, "delete")
+# They are the only place where what could not be processed still is; they carry sequences like the flow.
+DEAD_LETTERS = Keeping(-1, "delete")
+# Every submission is answered on a topic of the flow and its sealed content is needed once. Not compacted: keys are the
+# sources' own ids, and of two submissions with one id the first must be read as well.
+INTAKE = Keeping(7 * _DAY_MS, "delete")
+# What is put back takes effect within seconds, or becomes a new dead letter.
+REPLAY = Keeping(7 * _DAY_MS, "delete")
 
 
 class Topic(NamedTuple):
-    """One Kafka topic. `owner` is the only service that writes it; None: sources or the command line do."""
+    """One Kafka topic. `owner` is the only service that writes it; None: sources or the command line do.
+
+    Its number of partitions and of replicas are settings of the deployment, the same for all topics.
+    """
 
     name: str
     model: type[Data] | None
     owner: Service | None
-    retention_ms: int = -1
+    keeping: Keeping = FLOW
 
     @property
     def sequenced(self) -> bool:
         """Whether every message must carry the header `sequence`."""
         return self.owner is not None
+
+    @property
+    def retention_ms(self) -> int:
+        return self.keeping.retention_ms
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """Kafka's own settings of this topic. The topic states them all, whatever the brokers' defaults are.
+
+        What others write, the broker unpacks: they compress as they like (this client reads gzip alone), and the limit
+        holds for what is inside, not for a small batch that unfolds to gigabytes. It also gets the broker's time: by
+        that of a source whose clock is wrong Kafka would refuse it, or forget it unread.
+        """
+        return {
+            "cleanup.policy": self.keeping.cleanup,
+            "retention.ms": str(self.keeping.retention_ms),
+            "retention.bytes": "-1",
+            "min.insync.replicas": str(in_sync_min(replication)),
+            "unclean.leader.election.enable": "false",
+            "message.timestamp.type": "CreateTime" if self.sequenced else "LogAppendTime",
+            "compression.type": "producer" if self.sequenced else "uncompressed",
+            "max.message.bytes": str(MESSAGE_BYTES_MAX),
+        }
 
 
 _FLOW: dict[Service, tuple[type[Data], ...]] = {
@@ -93,21 +138,22 @@ FLOW_TOPICS: dict[str, Topic] = {
     for service, models in _FLOW.items()
     for topic in (
         *(Topic(model.TYPE, model, service) for model in models),
-        Topic(dead_letter_topic(service), DeadLetter, service),
-        Topic(replay_topic(service), None, None, _INTAKE_RETENTION_MS),
+        Topic(dead_letter_topic(service), DeadLetter, service, DEAD_LETTERS),
+        Topic(replay_topic(service), None, None, REPLAY),
     )
 }
 
 INTAKE_MODELS: tuple[type[RegistrationSubmitted] | type[FlagSubmitted], ...] = (RegistrationSubmitted, FlagSubmitted)
 
 
+@cache
 def topic_named(name: str) -> Topic:
     """The topic of this name, intake topics of any source included. Raises KeyError for a name outside the flow."""
     if name in FLOW_TOPICS:
         return FLOW_TOPICS[name]
     for model in INTAKE_MODELS:
         if name.startswith(f"{model.TYPE}."):
-            return Topic(name, model, None, _INTAKE_RETENTION_MS)
+            return Topic(name, model, None, INTAKE)
     raise KeyError(name)
 
 
