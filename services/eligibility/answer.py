@@ -42,7 +42,7 @@ class Answers(NamedTuple):
             village=registration.village,
             decile=registration.decile,
             waiting_since=registration.registered_at,
-            payment=registration.payment,
+            payment=registration.payment if verdict.eligible else None,
             contact=registration.contact,
         )
         return caused_by(

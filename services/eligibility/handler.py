@@ -7,10 +7,12 @@ import asyncpg
 from services.eligibility import store
 from services.eligibility.casefile import Casefile, Office
 from services.eligibility.domain.book import Decision, Registration
+from services.eligibility.domain.facts import FactsInvalid
+from shared.errors import CannotOpen
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
 from shared.events.registrations import RecipientFlagged, RecipientRegistered
-from shared.runtime.stage import Batch
+from shared.runtime.stage import Batch, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Handler:
     office: Office
 
     async def handle(self, batch: Batch, tx: asyncpg.Connection) -> list[Event[EligibilityDecided]]:
-        """Raises CannotOpen and FactsInvalid for an event whose facts do not open, Meanwhile (trouble)."""
+        """Raises Unusable with the events whose facts do not open, Meanwhile (trouble)."""
         registrations = batch.of(RecipientRegistered)
         recipients = sorted({event.subject for _, event in batch})
         rows = await store.lock_recipients(tx, recipients)
@@ -29,7 +31,10 @@ class Handler:
         casefile = await Casefile.open(self.office, batch.at, tx, rows, joining)
         answers: list[Event[EligibilityDecided]] = []
         for _, event in batch:
-            decisions = self._apply(casefile, event)
+            try:
+                decisions = self._apply(casefile, event)
+            except (CannotOpen, FactsInvalid) as error:
+                raise self._unusable(batch, type(error).__name__) from None
             if decisions:
                 answers += casefile.answer(decisions, event.cause, by_rules=False)
         await casefile.close(tx)
@@ -49,6 +54,24 @@ class Handler:
         casefile.causes[event.subject] = event.cause
         casefile.note(person)
         return casefile.book.register(person, self._registration(event.subject, data))
+
+    def _unusable(self, batch: Batch, error: str) -> Unusable:
+        """All such events of the batch at once: where a key is wrong there is rarely one."""
+        return Unusable(
+            [event for _, event in batch if not self._opens(event)],
+            f"{error}: what is sealed in it is damaged, or was sealed for another recipient or purpose",
+        )
+
+    def _opens(self, event: Event[RecipientRegistered | RecipientFlagged]) -> bool:
+        opener, data = self.office.opener, event.data
+        try:
+            if isinstance(data, RecipientFlagged):
+                opener.flags(event.subject, data.flags)
+            else:
+                opener.facts(event.subject, data.eligibility)
+        except (CannotOpen, FactsInvalid):
+            return False
+        return True
 
     def _registration(self, recipient_id: str, data: RecipientRegistered) -> Registration:
         return Registration(

@@ -4,6 +4,7 @@ Submissions that come in here take the same way as all others: they are sealed, 
 answered by the stage.
 """
 
+import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -29,6 +30,7 @@ from shared.runtime import Outbox
 _BODY_BYTES_MAX: Final = 2 * SUBMISSION_BYTES_MAX
 _ID = TypeAdapter(EventId)
 _TIME = TypeAdapter(AwareDatetime)
+_NAME_OF_EVENT: Final = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 _SEALED = TypeAdapter(SealedSubmission)
 _ENVELOPE_FIELDS: Final = ("id", "submitted_at", "sealed")
 
@@ -115,7 +117,8 @@ def _add(
     async def ask(
         submission_id: Annotated[str, Path(max_length=200)], source: Annotated[Source, Depends(source_of)]
     ) -> JSONResponse:
-        row = await store.standing(outbox.pool, source.name, submission_id, kind)
+        known = _NAME_OF_EVENT(submission_id) is not None  # else the database may not even take it as a question
+        row = await store.standing(outbox.pool, source.name, submission_id, kind) if known else None
         if row is None:
             raise UnknownSubmission(f"{source.name} has sent no {kind} under this id")
         return JSONResponse(_standing(submission_id, row))
@@ -174,7 +177,10 @@ def _content(body: dict[str, Any], keyring: Keyring, source: str, submission_id:
             raise NotASubmission("beside `sealed` stand only `id` and `submitted_at`")
         sealed: SealedSubmission = _field(_SEALED, body, "sealed")
         return open_submission(keyring, sealed, source=source, event_id=submission_id), sealed
-    plaintext = pad_json(orjson.dumps(rest))
+    try:
+        plaintext = pad_json(orjson.dumps(rest))
+    except orjson.JSONEncodeError:  # it reads a depth that it does not write
+        raise NotASubmission("the body is nested too deeply") from None
     return plaintext, seal_submission(keyring.public_keys(), plaintext, source=source, event_id=submission_id)
 
 

@@ -4,6 +4,7 @@ Reading ignores unknown fields (a newer producer may have added some); writing c
 refuse them.
 """
 
+import re
 from typing import Any
 
 import pydantic_core
@@ -14,6 +15,9 @@ from shared.events.envelope import Event, envelope
 from shared.events.model import Data
 from shared.events.topics import MODELS
 from shared.privacy.scrub import scrub_errors
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000").search
+"""NUL as JSON writes it, and not a backslash before `u0000`."""
 
 
 class Undecodable(SalurError):
@@ -31,6 +35,8 @@ def encode(event: Event[Any]) -> bytes:
 
 def decode(model: type[Data], raw: bytes) -> Event[Any]:
     """Raises Undecodable with a code, and a reason that repeats nothing of the message."""
+    if b"\\u0000" in raw and _NUL(raw):
+        raise Undecodable("not_valid", "a text holds the character NUL, which no database takes")
     try:
         event: Event[Any] = envelope(model).__pydantic_validator__.validate_json(raw, extra="ignore")
     except ValidationError as error:

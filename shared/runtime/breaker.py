@@ -7,7 +7,7 @@ from shared.errors import SalurError
 
 
 class BreakerOpen(SalurError):
-    """Too large a share of the last messages was poison. Restart the service to go on."""
+    """Too large a share of the last messages was poison. A person resumes the stage, see `resumption`."""
 
 
 @dataclass(slots=True)
@@ -22,6 +22,12 @@ class Breaker:
     _messages: int = 0
     _poison: int = 0
 
+    def close(self) -> None:
+        """Forgets what was counted: a person said that the cause is mended."""
+        self.open = False
+        self._recent.clear()
+        self._messages = self._poison = 0
+
     def record(self, messages: int, poison: int) -> None:
         """Raises BreakerOpen when this makes the share too large."""
         self._recent.append((messages, poison))
@@ -35,5 +41,5 @@ class Breaker:
             self.open = True
             raise BreakerOpen(
                 f"{self._poison} of the last {self._messages} messages were poison",
-                hint="look at `salur dlq list`, mend the cause, then restart the service",
+                hint="look at `salur dlq list`, mend the cause, then `salur resume SERVICE`",
             )

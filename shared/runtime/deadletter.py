@@ -1,8 +1,11 @@
 """The dead letter of a poison message: where it came from, why, and its body under seal."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
+
+import asyncpg
 
 from shared.events.dead_letters import DeadLetter, Origin
 from shared.events.envelope import Event, caused_by, first_cause
@@ -43,3 +46,33 @@ def dead_letter(
     data = DeadLetter(origin=origin, code=poison.code, reason=poison.reason, body=sealed, body_bytes=len(body))
     subject = key.decode() if _RECIPIENT.match(key) else place
     return caused_by(first_cause(place, message.topic), service, data, subject=subject, time=at, distinct=(place,))
+
+
+MessagePlace = tuple[str, int, int]
+"""Topic, partition and offset of a message."""
+
+
+def place_of(message: Message) -> MessagePlace:
+    return message.topic, message.partition, message.offset
+
+
+async def dead_lettered(tx: asyncpg.Connection, messages: Iterable[Message]) -> frozenset[MessagePlace]:
+    """Those of these messages whose dead letter was told before this database was restored."""
+    topics, partitions, offsets = zip(*map(place_of, messages), strict=True)
+    rows = await tx.fetch(
+        """
+        SELECT topic, partition, message_offset
+        FROM dead_lettered
+        JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS m (topic, partition, message_offset)
+            USING (topic, partition, message_offset)
+        """,
+        topics,
+        partitions,
+        offsets,
+    )
+    return frozenset((row[0], row[1], row[2]) for row in rows)
+
+
+async def keep_dead_lettered(tx: asyncpg.Connection, places: Iterable[MessagePlace]) -> None:
+    """These were told: `dead_lettered` knows them from now on."""
+    await tx.executemany("INSERT INTO dead_lettered VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", places)

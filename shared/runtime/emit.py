@@ -72,6 +72,14 @@ class Outbox:
         if rows:
             self.committed(rows)
 
+    async def put(self, transaction: Transaction) -> None:
+        """Numbers these events and writes their outbox rows in a transaction that the caller opened and commits.
+
+        For what is too large to be emitted at once (a recovery); everything else goes through `transaction`.
+        """
+        await self._write(transaction)
+        transaction.events.clear()
+
     async def _write(self, transaction: Transaction) -> list[OutboxRow]:
         if not transaction.events:
             return []

@@ -29,7 +29,9 @@ TROUBLE: tuple[type[BaseException], ...] = (
 
 def told(error: BaseException) -> str:
     """What may be shown of an error: the words of our own, of others the type alone."""
-    return error.message if isinstance(error, SalurError) else type(error).__name__
+    if isinstance(error, SalurError):
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+    return type(error).__name__
 
 
 def is_trouble(error: BaseException) -> bool:

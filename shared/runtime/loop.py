@@ -15,17 +15,19 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import ConsumerRecord
 
 from shared.errors import SalurError
-from shared.events.topics import outputs_of, topic_named
-from shared.runtime import positions
+from shared.events.topics import outputs_of
+from shared.kafka import start
+from shared.runtime import positions, resumption
 from shared.runtime.backoff import Backoff
 from shared.runtime.breaker import BreakerOpen
-from shared.runtime.digest import SEQUENCE_HEADER
 from shared.runtime.failures import is_trouble, told
+from shared.runtime.garbage import Rest
 from shared.runtime.positions import NotOwner, Place
 from shared.runtime.publisher import Publisher
+from shared.runtime.records import message_of, up_to_unreadable
+from shared.runtime.resumption import Resumptions
 from shared.runtime.screening import Screened, screen
 from shared.runtime.stage import Message
 from shared.runtime.tail import refuse_restored_database
@@ -50,6 +52,11 @@ GATHER_S = 0.05
 SMALL_BATCH = 0.1
 OFFSET_COMMIT_S = 1.0
 DRAIN_S = 5.0
+RESUMED_LOOK_S = 1.0
+"""How often a loop that stands looks whether a person resumed it."""
+TOPICS_LOOK_S = 10.0
+TOPICS_AWAY_S = 5.0
+"""A new topic is not known everywhere at once; one that is away so long is gone."""
 SHARE_MIN = 1 / 64
 """How small a share of the usual batch is tried after trouble: a slow machine may not manage a full one in time."""
 
@@ -86,6 +93,11 @@ class Loop:
     _taken: int = -1
     _offsets_committed_at: float = 0.0
     _share: float = 1.0
+    _rest: Rest = field(default_factory=Rest)
+    _resumed: Resumptions = field(default_factory=Resumptions)
+    _resumed_look_at: float = 0.0
+    _topics_look_at: float = 0.0
+    _missing_since: float | None = None
 
     @property
     def service(self) -> str:
@@ -119,10 +131,11 @@ class Loop:
         self._taken = -1
         try:
             consumer.subscribe(list(self.turn.stage.topics), listener=self._generation)
-            await consumer.start()
+            await start(consumer, self.settings)
             while not stopping.is_set():
                 try:
                     handled = await self._once(consumer)
+                    self._rest.now()
                     if handled:
                         backoff.reset()
                     if 0 < handled < SMALL_BATCH * self.settings.batch_messages_max:
@@ -154,7 +167,10 @@ class Loop:
 
     async def _once(self, consumer: AIOKafkaConsumer) -> int:
         """One poll and what follows from it. Returns how many messages it gave."""
+        await self._look_whether_resumed()
         generation = self._generation.number
+        if not await self._topics_are_there(consumer, anew=generation != self._taken):
+            return 0
         if generation != self._taken:
             await self._take_assignment(consumer)
             self._taken = generation
@@ -162,16 +178,20 @@ class Loop:
         try:
             messages_max = max(1, int(self.settings.batch_messages_max * self._share))
             polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max)
+            messages = [message_of(record) for records in polled.values() for record in records]
         except NoOffsetForPartitionError:
             self._taken = -1
             return 0
+        except UnicodeDecodeError:
+            log.warning("a record has a header that cannot be read; it is looked for")
+            messages = await up_to_unreadable(consumer, self.turn.positions, messages_max)
+            self._taken = -1
         except OffsetOutOfRangeError as error:
             raise InputLost(
                 f"Kafka no longer holds offset {error.args}", hint="was a topic deleted or shortened?"
             ) from error
         if self._generation.number != generation:
             return 0
-        messages = [_message(record) for records in polled.values() for record in records]
         if messages:
             try:
                 await self._handle(consumer, messages)
@@ -182,6 +202,7 @@ class Loop:
                 BREAKER_OPEN.labels(self.service).set(1)
                 log.critical("breaker opened, the stage stands", reason=error.message, hint=error.hint)
                 self.breaker_open = error.message
+                self._resumed = await resumption.newest(self.turn.outbox.pool)
                 consumer.pause(*consumer.assignment())
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
@@ -202,6 +223,44 @@ class Loop:
         BATCH_SECONDS.labels(self.service).observe(perf_counter() - started)
         self._measure_lag(consumer, messages)
 
+    async def _topics_are_there(self, consumer: AIOKafkaConsumer, *, anew: bool) -> bool:
+        """Looks at times, and before an assignment is taken. Raises InputLost for a topic that stays away.
+
+        Kafka just takes a deleted topic out of the assignment, and nobody would see that its messages no longer come.
+        """
+        if not anew and self._missing_since is None and monotonic() < self._topics_look_at:
+            return True
+        self._topics_look_at = monotonic() + TOPICS_LOOK_S
+        missing = sorted(set(self.turn.stage.topics) - await consumer.topics())
+        if not missing:
+            self._missing_since = None
+            return True
+        if self._missing_since is None:
+            self._missing_since = monotonic()
+        if monotonic() - self._missing_since > TOPICS_AWAY_S:
+            raise InputLost(
+                f"Kafka has no topic {', '.join(missing)} any more, and this service reads it",
+                hint="was it deleted, or may this service's user no longer DESCRIBE it? "
+                "restore it before the service is started again, which would make it anew and empty",
+            )
+        await asyncio.sleep(POLL_MS / 1000)
+        return False
+
+    async def _look_whether_resumed(self) -> None:
+        """Only while something stands. What stood at the last look and was resumed since is taken up anew."""
+        if not (self.stopped or self.breaker_open) or monotonic() < self._resumed_look_at:
+            return
+        self._resumed_look_at = monotonic() + RESUMED_LOOK_S
+        known, self._resumed = self._resumed, await resumption.newest(self.turn.outbox.pool)
+        if self.breaker_open and self._resumed.breaker > known.breaker:
+            log.warning("resumed: the breaker closes")
+            self.turn.breaker.close()
+            self.breaker_open, self._taken = None, -1
+            BREAKER_OPEN.labels(self.service).set(0)
+        if self.stopped and self._resumed.partition > known.partition:
+            log.warning("resumed: the positions are read anew")
+            self._taken = -1
+
     def _stop_at_gaps(self, consumer: AIOKafkaConsumer, screened: Screened) -> None:
         for place, gap in screened.gaps.items():
             consumer.pause(TopicPartition(*place))
@@ -214,7 +273,10 @@ class Loop:
         assigned = consumer.assignment()
         owned = frozenset(tp.partition for tp in assigned)
         self.turn.positions.clear()
+        for place in self.stopped:
+            STOPPED.labels(self.service, *map(str, place)).set(0)
         self.stopped.clear()
+        self._resumed = await resumption.newest(self.turn.outbox.pool)
         consumer.resume(*consumer.paused())
         await refuse_restored_database(
             self.settings, self.turn.outbox.pool, outputs_of(self.turn.stage.service), sorted(owned)
@@ -260,11 +322,3 @@ def _require_held(tp: TopicPartition, offset: int, starts: Mapping[Any, int], en
             f"{tp.topic}/{tp.partition} holds offsets {starts[tp]} to {ends[tp]}, this service reads on at {offset}",
             hint="the topic was deleted, shortened or restored: do not go on before it is known what was lost",
         )
-
-
-def _message(record: ConsumerRecord) -> Message:
-    sequence = None
-    if topic_named(record.topic).sequenced:
-        carried = dict(record.headers).get(SEQUENCE_HEADER)
-        sequence = int(carried) if carried is not None and carried.isdigit() else None
-    return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)

@@ -11,12 +11,16 @@ from typing import Any
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
+from shared.brokers import MESSAGE_BYTES_MAX
+from shared.errors import Trouble
 from shared.events.topics import Service
+from shared.kafka import start
 from shared.runtime.backoff import Backoff
 from shared.runtime.digest import headers
 from shared.runtime.emit import OutboxRow
-from shared.runtime.failures import is_trouble
+from shared.runtime.failures import is_trouble, told
 from shared.runtime.payload import unpack
 from shared.runtime.positions import Place
 from shared.settings import KafkaSettings
@@ -28,6 +32,10 @@ POLL_S = 0.05
 ROWS_A_ROUND = 64
 ROWS_IN_MEMORY_MAX = 256
 RECORD_BATCH_BYTES = 900_000
+
+
+class TopicTooSmall(Trouble):
+    """Kafka's limit of a topic is below what this service may write. It goes on by itself once the limit is raised."""
 
 
 @dataclass(slots=True)
@@ -42,6 +50,8 @@ class Publisher:
     pool: asyncpg.Pool
     kafka: KafkaSettings
     owned: frozenset[int] = frozenset()
+    trouble: str | None = None
+    """Why nothing is published now."""
     _fresh: dict[Place, deque[OutboxRow]] = field(default_factory=lambda: defaultdict(deque))
     _next: dict[Place, int] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,12 +81,14 @@ class Publisher:
                 try:
                     if await self.publish_some() == 0:
                         await self._pause()
+                    self.trouble = None
                     backoff.reset()
                 except Exception as error:
                     if not is_trouble(error):
                         raise
                     TROUBLES.labels(self.service, "publish").inc()
-                    log.warning("publishing waits", error=type(error).__name__)
+                    self.trouble = f"publishing waits: {told(error)}"
+                    log.warning("publishing waits", error=told(error))
                     await self._throw_away()
                     await asyncio.sleep(backoff.next_s())
         finally:
@@ -174,7 +186,7 @@ class Publisher:
                 request_timeout_ms=10_000,
             )
             try:
-                await producer.start()
+                await start(producer, self.kafka)
             except BaseException:
                 await producer.stop()
                 raise
@@ -205,8 +217,13 @@ async def _publish_in_order(producer: AIOKafkaProducer, rows: Sequence[OutboxRow
     """Rows of one partition; one record batch is in flight, so that a refused one lets nothing overtake it."""
     for row in rows:
         for batch in _record_batches(producer, row):
-            acknowledged = await producer.send_batch(batch, row.topic, partition=row.partition)
-            await acknowledged
+            try:
+                await (await producer.send_batch(batch, row.topic, partition=row.partition))
+            except MessageSizeTooLargeError as error:
+                raise TopicTooSmall(
+                    f"the topic {row.topic} takes no batch of {batch.size()} bytes; what was committed waits",
+                    hint=f"its max.message.bytes must be {MESSAGE_BYTES_MAX}; `salur topics check` says how to set it",
+                ) from error
         done.append(row)
 
 

@@ -1,7 +1,6 @@
 """One service process: migrations, topics, stage, publisher, workers and HTTP, until SIGTERM."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -19,11 +18,13 @@ from shared.events.topics import outputs_of
 from shared.kafka import ensure_topics
 from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
+from shared.runtime import garbage
 from shared.runtime.backoff import Backoff
 from shared.runtime.emit import Outbox
-from shared.runtime.failures import is_trouble
+from shared.runtime.failures import is_trouble, told
 from shared.runtime.http import create_app, serve
 from shared.runtime.loop import Loop
+from shared.runtime.presence import enter
 from shared.runtime.publisher import Publisher
 from shared.runtime.stage import Stage
 from shared.runtime.tail import refuse_restored_database
@@ -59,8 +60,7 @@ def run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build
     logs.configure(name, settings.instance, settings.log_level)
     if settings.nice:
         os.nice(settings.nice)  # where machines are shared, money goes before messages
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    garbage.take_over()
     try:
         uvloop.run(_run(name, settings, keyring, build))
     except* SalurError as refusals:
@@ -79,6 +79,7 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     url = settings.url(name)
     await _patiently(lambda: migrate(url, name))
+    presence = await _patiently(lambda: enter(url, name))
     pool = await open_pool(
         url, name, instance=settings.instance, transaction_timeout_ms=settings.transaction_timeout_ms
     )
@@ -107,12 +108,13 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
         if service.close:
             await service.close()
         pool.terminate()
+        presence.terminate()
     log.info("stopped")
 
 
 def _problems(loop: Loop) -> list[str]:
     found = [] if loop.ready else ["the stage has no assignment yet"]
-    found += [reason for reason in (loop.trouble, loop.breaker_open) if reason]
+    found += [reason for reason in (loop.trouble, loop.publisher.trouble, loop.breaker_open) if reason]
     found += [f"{place.topic}/{place.partition}: {gap}" for place, gap in loop.stopped.items()]
     return found
 
@@ -126,5 +128,5 @@ async def _patiently(start: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         except Exception as error:
             if not is_trouble(error) or backoff.failures >= STARTUP_TRIES:
                 raise
-            log.warning("waiting to start", error=type(error).__name__)
+            log.warning("waiting to start", error=told(error))
             await asyncio.sleep(backoff.next_s())

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
 
+from shared.errors import SalurError
 from shared.events.envelope import Event
 from shared.events.model import Data
 from shared.events.topics import Service, replay_topic
@@ -31,6 +32,19 @@ class Received(NamedTuple):
 
     message: Message
     event: Event[Any]
+
+
+class Unusable(SalurError):
+    """A handler names the events of its batch that are in form and that it can do nothing with.
+
+    They go to the dead letters with this message as the reason, and the others are handed in again, at once: without a
+    name the runtime halves the batch until it has found them, which costs a transaction for each of many halves.
+    """
+
+    def __init__(self, events: Sequence[Event[Any]], reason: str) -> None:
+        assert events
+        super().__init__(reason)
+        self.events = events
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """Whether the database is older than the topics it wrote: after a restore nothing may run before it was mended."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import SalurError
+from shared.events.topics import topic_named
+from shared.kafka import start
 from shared.runtime.digest import SEQUENCE_HEADER
 from shared.runtime.positions import Place
 from shared.settings import KafkaSettings
@@ -25,17 +28,41 @@ async def refuse_restored_database(
 
     The topics are read first, so that what is published meanwhile cannot mislead.
     """
-    tails = await last_sequences(kafka, [Place(topic, p) for topic in topics for p in partitions])
-    rows = await pool.fetch("SELECT topic, partition, next_sequence FROM output_position")
-    following = {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
-    ahead = [place for place, sequence in tails.items() if sequence >= following.get(place, 0)]
+    ahead = await partitions_ahead(kafka, pool, topics, partitions)
     if ahead:
-        place = ahead[0]
+        first = ahead[0]
         raise DatabaseOlderThanTopic(
-            f"{place.topic}/{place.partition} ends with sequence {tails[place]}, the database would write "
-            f"{following.get(place, 0)} next ({len(ahead)} partitions in all)",
-            hint="the database is older than the topics (a restored backup?); do not delete either, see docs/how-to",
+            f"{first.place.topic}/{first.place.partition} ends with sequence {first.last_sequence}, the database would "
+            f"write {first.next_sequence} next ({len(ahead)} partitions in all)",
+            hint=f"was a backup restored? delete nothing; `salur recover {topic_named(first.place.topic).owner}` takes "
+            "in what the topics hold, see docs/how-to/restore-a-backup.md",
         )
+
+
+class Ahead(NamedTuple):
+    """A partition that ends beyond what the database has written."""
+
+    place: Place
+    last_sequence: int
+    next_sequence: int
+
+
+async def partitions_ahead(
+    kafka: KafkaSettings,
+    database: asyncpg.Pool | asyncpg.Connection,
+    topics: Iterable[str],
+    partitions: Iterable[int],
+) -> list[Ahead]:
+    """Those of these partitions that hold events which the database does not know of."""
+    every = list(partitions)
+    tails = await last_sequences(kafka, [Place(topic, p) for topic in topics for p in every])
+    rows = await database.fetch("SELECT topic, partition, next_sequence FROM output_position")
+    following = {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
+    return [
+        Ahead(place, sequence, following.get(place, 0))
+        for place, sequence in sorted(tails.items())
+        if sequence >= following.get(place, 0)
+    ]
 
 
 async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[Place, int]:
@@ -44,8 +71,8 @@ async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[
     A few messages are looked at, not one: the very last may be a late re-publication by a paused process.
     """
     consumer = AIOKafkaConsumer(**kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await start(consumer, kafka)
         wanted = [TopicPartition(*place) for place in places]
         consumer.assign(wanted)
         ends, starts = await consumer.end_offsets(wanted), await consumer.beginning_offsets(wanted)

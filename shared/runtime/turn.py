@@ -20,12 +20,12 @@ from shared.events.topics import topic_named
 from shared.privacy.keyring import Keyring
 from shared.runtime import positions
 from shared.runtime.breaker import Breaker, BreakerOpen
-from shared.runtime.deadletter import Poison, dead_letter
+from shared.runtime.deadletter import Poison, dead_letter, dead_lettered, place_of
 from shared.runtime.emit import Outbox
 from shared.runtime.failures import is_trouble
 from shared.runtime.positions import NotOwner, Place, Position
 from shared.runtime.screening import reached_by
-from shared.runtime.stage import Batch, Message, Received, Stage
+from shared.runtime.stage import Batch, Message, Received, Stage, Unusable
 from shared.telemetry.metrics import EVENTS_IN, POISONED
 
 log = structlog.get_logger()
@@ -65,6 +65,13 @@ class Turn:
             return
         except (NotOwner, BreakerOpen):
             raise
+        except Unusable as error:
+            named = {id(event) for event in error.events}
+            poison = Poison("handler_failed", error.message)
+            decoded = [poison if id(one) in named else one for one in decoded]
+            log.warning("the handler cannot use messages", messages=len(named), error=error.message)
+            await self._commit_or_halve(messages, decoded)
+            return
         except Exception as error:
             if is_trouble(error) or (len(messages) == 1 and isinstance(decoded[0], Poison)):
                 raise
@@ -89,7 +96,10 @@ class Turn:
             await positions.move(transaction.tx, self.positions, reached)
             if batch.received:
                 transaction.emit(await self.stage.handle(batch, transaction.tx))
-            transaction.emit(dead_letter(self.stage.service, self.keyring, m, p, at) for m, p in poisoned)
+            told = await dead_lettered(transaction.tx, [m for m, _ in poisoned]) if poisoned else frozenset()
+            transaction.emit(
+                dead_letter(self.stage.service, self.keyring, m, p, at) for m, p in poisoned if place_of(m) not in told
+            )
         self.positions.update(reached)
         self._count(messages, poisoned)
 
@@ -101,19 +111,20 @@ class Turn:
         self.breaker.record(len(messages), len(poisoned))
 
     def _decode(self, message: Message) -> Decoded:
-        try:
-            if message.value is None:
-                return Poison("empty", "the message has no value")
-            if model := topic_named(message.topic).model:
-                return decode(model, message.value)
-            return decode_any(message.value, self._replayable)
-        except Undecodable as error:
-            return Poison(error.code, error.reason)
+        return decoded(message, self.stage.inputs)
 
-    @property
-    def _replayable(self) -> frozenset[str]:
-        models = (topic_named(name).model for name in self.stage.inputs)
-        return frozenset(model.TYPE for model in models if model)
+
+def decoded(message: Message, inputs: Sequence[str]) -> Decoded:
+    """The event in a message of a stage that reads `inputs` (topics; the replay topic carries any of their types)."""
+    try:
+        if message.value is None:
+            return Poison("empty", "the message has no value, or headers that nobody can read")
+        if model := topic_named(message.topic).model:
+            return decode(model, message.value)
+        models = (topic_named(name).model for name in inputs)
+        return decode_any(message.value, frozenset(model.TYPE for model in models if model))
+    except Undecodable as error:
+        return Poison(error.code, error.reason)
 
 
 def describe(error: Exception) -> str:

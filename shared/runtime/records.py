@@ -1,0 +1,54 @@
+"""From Kafka's records to messages, also from one that the client cannot read."""
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from shared.events.topics import topic_named
+from shared.runtime.digest import SEQUENCE_HEADER
+from shared.runtime.positions import Place, Position
+from shared.runtime.stage import Message
+
+SEQUENCE_DIGITS_MAX = 18
+"""A longer one is none: Python refuses to read it at some length, and the database holds no larger one."""
+_SEARCH_S = 10.0
+
+
+def message_of(record: ConsumerRecord) -> Message:
+    sequence = None
+    if topic_named(record.topic).sequenced:
+        carried = dict(record.headers).get(SEQUENCE_HEADER)
+        if carried is not None and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX:
+            sequence = int(carried)
+    return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)
+
+
+async def up_to_unreadable(
+    consumer: AIOKafkaConsumer, positions: Mapping[Place, Position], messages_max: int
+) -> list[Message]:
+    """The messages of one partition up to one whose header has a key that is no UTF-8; that one without key and value.
+
+    aiokafka fails on such a record, does not say where it stands, and forgets what it read before it; so all
+    partitions are read anew from their positions, one record at a time. The caller seeks anew afterwards. May take
+    seconds; empty where none was met.
+    """
+    found: dict[TopicPartition, list[Message]] = {}
+    for place, position in positions.items():
+        found[TopicPartition(*place)] = []
+        consumer.seek(TopicPartition(*place), position.offset)
+    until = monotonic() + _SEARCH_S
+    while monotonic() < until:
+        for place, messages in found.items():
+            if len(messages) >= messages_max:
+                return messages
+            try:
+                for records in (await consumer.getmany(place, timeout_ms=0, max_records=1)).values():
+                    messages += map(message_of, records)
+            except UnicodeDecodeError:
+                at = await consumer.position(place)
+                return [*messages, Message(place.topic, place.partition, at, None, None, None, 0)]
+        await asyncio.sleep(0)
+    return []

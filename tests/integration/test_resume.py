@@ -1,0 +1,147 @@
+"""A stage that stopped by itself goes on when a person says so, by name and with a reason that stays."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from salur.inside.connect import Settings
+from salur.inside.resume import resume_after_breaker, resume_at_gap
+from shared.events.codec import encode
+from shared.privacy import keyfile
+from shared.privacy.keyring import Keyring
+from shared.runtime.positions import Place
+from shared.runtime.resumption import NotStopped
+from shared.settings import ServiceSettings
+from tests.integration import toy as toys
+from tests.integration.toy import Toy, empty_topics, feed, prepare, put, registrations, rows, running, until
+
+INPUT = "recipient.registered"
+
+
+@pytest.fixture
+async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
+    keys = tmp_path / "keys.json"
+    keyfile.create(keys)
+    made = toys.settings_for(kafka, database, keys)
+    await empty_topics(made)
+    await prepare(made)
+    return made
+
+
+@pytest.fixture
+def inside(settings: ServiceSettings) -> Settings:
+    return Settings(kafka=settings.kafka, postgres=settings.postgres)
+
+
+@pytest.fixture
+def keyring(settings: ServiceSettings) -> Keyring:
+    return Keyring.load(settings.keys)
+
+
+def sequence(number: int) -> list[tuple[str, bytes]]:
+    return [("sequence", b"%d" % number)]
+
+
+async def kept(settings: ServiceSettings) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(settings.url("eligibility"))
+    try:
+        found: list[asyncpg.Record] = await connection.fetch("SELECT * FROM eligibility.resumption ORDER BY id")
+        return found
+    finally:
+        await connection.close()
+
+
+async def handled(settings: ServiceSettings, count: int) -> None:
+    async def done() -> bool:
+        return len(await rows(settings)) == count
+
+    await until(done)
+
+
+async def test_a_gap_is_passed_only_when_a_person_says_so(
+    settings: ServiceSettings, inside: Settings, keyring: Keyring
+) -> None:
+    first, lost, *after = registrations(4)
+    partition = 3
+    await put(settings, INPUT, partition, encode(first), sequence(0))
+    async with running(settings, Toy(), keyring) as process:
+        await handled(settings, 1)
+        with pytest.raises(NotStopped):
+            await resume_at_gap(inside, "eligibility", Place(INPUT, partition), "siti", "nothing is wrong")
+        for n, event in enumerate(after, 2):
+            await put(settings, INPUT, partition, encode(event), sequence(n))
+
+        async def stands() -> bool:
+            return Place(INPUT, partition) in process.loop.stopped
+
+        await until(stands)
+        done = await resume_at_gap(inside, "eligibility", Place(INPUT, partition), "siti", "a disk is lost")
+        await handled(settings, 3)
+        assert not process.loop.stopped
+    assert (done.expected_sequence, done.next_sequence, done.lost) == (1, 2, 1)
+    assert lost.subject not in await rows(settings)
+    (row,) = await kept(settings)
+    assert (row["topic"], row["partition"], row["resumed_by"], row["reason"]) == (
+        INPUT,
+        partition,
+        "siti",
+        "a disk is lost",
+    )
+
+
+async def test_a_message_without_a_sequence_is_skipped_itself(
+    settings: ServiceSettings, inside: Settings, keyring: Keyring
+) -> None:
+    foreign, own = registrations(2)
+    await put(settings, INPUT, 0, encode(foreign))
+    await put(settings, INPUT, 0, encode(own), sequence(0))
+    async with running(settings, Toy(), keyring) as process:
+
+        async def stands() -> bool:
+            return Place(INPUT, 0) in process.loop.stopped
+
+        await until(stands)
+        done = await resume_at_gap(inside, "eligibility", Place(INPUT, 0), "siti", "a foreign writer, locked out now")
+        await handled(settings, 1)
+    assert done.lost == 0
+    assert set(await rows(settings)) == {own.subject}
+
+
+async def test_an_open_breaker_closes_when_told(settings: ServiceSettings, inside: Settings, keyring: Keyring) -> None:
+    good = registrations(300)
+    await feed(settings, good)
+    toy = Toy(poison=frozenset(event.subject for event in good))
+    async with running(settings, toy, keyring) as process:
+
+        async def open_() -> bool:
+            return process.loop.breaker_open is not None
+
+        await until(open_, timeout_s=60)
+        toy.poison = frozenset()
+        await feed(settings, registrations(50, 1000))
+        await resume_after_breaker(inside, "eligibility", "abdul", "the release was rolled back")
+
+        async def goes_on() -> bool:
+            return {event.subject for event in registrations(50, 1000)} <= set(await rows(settings))
+
+        await until(goes_on)
+        assert process.loop.breaker_open is None
+    (row,) = await kept(settings)
+    assert (row["topic"], row["resumed_by"]) == (None, "abdul")
+
+
+async def test_what_a_person_decided_cannot_be_changed(settings: ServiceSettings, inside: Settings) -> None:
+    await resume_after_breaker(inside, "eligibility", "abdul", "a trial")
+    connection = await asyncpg.connect(settings.url("eligibility"))
+    try:
+        for statement in ("DELETE FROM eligibility.resumption", "UPDATE eligibility.resumption SET reason = 'another'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+        await connection.execute("SET ROLE salur_eligibility")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(
+                "INSERT INTO eligibility.resumption (resumed_by, reason) VALUES ('the service', 'itself')"
+            )
+    finally:
+        await connection.close()
