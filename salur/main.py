@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from salur.stack.room import no_room
 from shared.errors import SalurError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -20,13 +21,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flag": ("flag", "Send a CSV file of other agencies' exclusion flags."),
     "seal": ("seal", "Seal one submission for the registry."),
     "cycle": ("cycle", "Disbursement cycles: propose, approve, list, show."),
+    "chaos": ("chaos", "The whole flow under random faults, compared with an undisturbed run."),
     "report": ("report", "Funnel, defects, money, messages, speed, and every invariant."),
     "trace": ("trace", "One recipient's story through every stage."),
     "audit": ("audit", "Prove that topics and databases say what was written."),
     "dlq": ("dlq", "Dead letters: list, show, and put back."),
+    "resume": ("resume", "Let a stage go on that stopped at a sequence gap or on a flood of poison."),
     "keys": ("keys", "Keys: list, rotate, destroy."),
     "contract": ("contract", "Write AsyncAPI, JSON Schemas and examples of every event."),
-    "topics": ("topics", "Every topic of the flow: partitions, sizes, retention, lag."),
+    "topics": ("topics", "Topics of the flow: sizes, retention, lag; `check` finds drift."),
 }
 """Command, the module of `salur.commands` whose `register` adds it, and its line in `salur --help`."""
 
@@ -62,11 +65,20 @@ class _App(typer.Typer):
         try:
             return super().__call__(*args, **kwargs)
         except SalurError as error:
-            first, newline, rest = error.message.partition("\n")
-            typer.echo(typer.style(first, fg="red") + newline + rest, err=True)
-            if error.hint:
-                typer.echo(error.hint, err=True)
-            sys.exit(1)
+            _show(error)
+        except OSError as error:
+            refusal = no_room(error)
+            if refusal is None:
+                raise
+            _show(refusal)
+        sys.exit(1)
+
+
+def _show(error: SalurError) -> None:
+    first, newline, rest = error.message.partition("\n")
+    typer.echo(typer.style(first, fg="red") + newline + rest, err=True)
+    if error.hint:
+        typer.echo(error.hint, err=True)
 
 
 app = _App(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)

@@ -10,20 +10,23 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import asyncpg
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from services.payout import events
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
 from services.payout.domain.periods import check_period, cycle_id, same_officer
-from services.payout.store import cycles, ledger
+from services.payout.store import cycles, doubts, ledger
 from shared.clock import now
 from shared.errors import SalurError
 from shared.events.model import Name, Period
 from shared.runtime.emit import Outbox
 
-Officer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=100)]
+Officer = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+CycleName = Annotated[str, Path(max_length=100, pattern=r"^[\x21-\x7e]+$")]
 BUDGET_IDR_MAX = 10**15
 
 
@@ -161,6 +164,7 @@ async def approve(outbox: Outbox, cycle: str, by: str) -> dict[str, Any]:
         _check_order(row, list(rows.values()))
         await cycles.close_open(tx, row["programme"])
         await cycles.approve(tx, cycle, by, at)
+        await doubts.carry_over(tx, cycle, row["programme"])
         await ledger.add(tx, [books.fund(cycle, row["budget_idr"], at)])
         transaction.emit([events.cycle_approved(row, by, at)])
         return await _described(tx, cycle)
@@ -185,7 +189,7 @@ def router(outbox: Outbox, known: Configuration, token: SecretStr | None) -> API
         return CycleView(**found)
 
     @routes.post("/{cycle}/approve")
-    async def approve_cycle(cycle: str, approval: Approval) -> CycleView:
+    async def approve_cycle(cycle: CycleName, approval: Approval) -> CycleView:
         return CycleView(**await approve(outbox, cycle, approval.by))
 
     @routes.get("")
@@ -193,7 +197,7 @@ def router(outbox: Outbox, known: Configuration, token: SecretStr | None) -> API
         return [CycleView(**found) for found in await cycles.all_described(outbox.pool)]
 
     @routes.get("/{cycle}")
-    async def show_cycle(cycle: str) -> CycleView:
+    async def show_cycle(cycle: CycleName) -> CycleView:
         return CycleView(**await _described(outbox.pool, cycle))
 
     return routes

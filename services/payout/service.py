@@ -1,11 +1,11 @@
 """The payout service put together."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 from services.payout import api, configuration
 from services.payout.channels.bulk_bank import BulkBank
+from services.payout.doubts import DoubtWorker
+from services.payout.gathering import Gathering, gathering
 from services.payout.handler import handle
 from services.payout.settings import PayoutSettings
 from services.payout.sweep import Sweep
@@ -20,8 +20,7 @@ from shared.runtime.worker import Worker
 SWEEP_PAUSE_S = 0.2
 BANK_PAUSE_S = 0.25
 INQUIRY_PAUSE_S = 0.25
-
-Turn: TypeAlias = Callable[[], Awaitable[int]]
+DOUBTS_PAUSE_S = 1.0
 
 
 def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitable[Service]]:
@@ -36,10 +35,11 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         for name, bank in known.banks.items():
             channel = BulkBank(name, bank, settings.bank_url, settings.bank_token.get_secret_value())
             channels.append(channel)
-            paying = BankWorker(name, bank, channel, outbox, keyring, known)
-            pay = gathering(paying.pay, bank.orders_a_call // 2, BANK_PAUSE_S)
-            workers += [Worker("bank", pay, BANK_PAUSE_S) for _ in range(bank.calls_at_once)]
+            claims = Gathering(bank.orders_a_call // 2, BANK_PAUSE_S)
+            paying = BankWorker(name, bank, channel, outbox, keyring, known, claims)
+            workers += [Worker("bank", paying.pay, BANK_PAUSE_S) for _ in range(bank.calls_at_once)]
             workers.append(Worker("inquiry", paying.inquire, INQUIRY_PAUSE_S))
+            workers.append(Worker("doubts", DoubtWorker(name, bank, channel, outbox, known).turn, DOUBTS_PAUSE_S))
 
         async def close() -> None:
             for channel in channels:
@@ -53,15 +53,3 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         )
 
     return build
-
-
-def gathering(turn: Turn, enough: int, pause_s: float) -> Turn:
-    """A turn that moved less than `enough` is followed by a pause, so that the next one has more to do at once."""
-
-    async def unhurried() -> int:
-        moved = await turn()
-        if 0 < moved < enough:
-            await asyncio.sleep(pause_s)
-        return moved
-
-    return unhurried

@@ -70,8 +70,12 @@ class Sweep:
             due = await decisions.due(tx, cycle["programme"], cycle["number"], self.decisions_max)
             returned_idr = await ledger.balance_idr(tx, cycle_id, Account.RETURNED)
             available_idr = returned_idr + await ledger.balance_idr(tx, cycle_id, Account.BUDGET)
+            advanced_idr = await ledger.advanced_idr(tx, cycle_id)
+            if advanced_idr and available_idr:
+                await ledger.add(tx, _repaid(cycle_id, advanced_idr, returned_idr, available_idr, at))
+                return 1
             # Whoever is due may have the better rank: a ranked cycle gives nothing before it knows all of them.
-            giving = cycle["mode"] == "continuous" or len(due) < self.decisions_max
+            giving = not advanced_idr and (cycle["mode"] == "continuous" or len(due) < self.decisions_max)
             head = await payouts.queue_head(tx, cycle_id, available_idr, self.decisions_max) if giving else []
             if not due and not any(queued["within"] for queued in head):
                 if returned_idr:
@@ -107,8 +111,9 @@ class Sweep:
             elif not await payouts.any_queued(tx, cycle_id):
                 returned_idr = await ledger.balance_idr(tx, cycle_id, Account.RETURNED)
                 left_idr = returned_idr + await ledger.balance_idr(tx, cycle_id, Account.BUDGET)
-                back = [books.regrant(cycle_id, returned_idr, at)] if returned_idr else []
-                back += [books.close(cycle_id, left_idr, at)] if left_idr else []
+                advanced_idr = min(left_idr, await ledger.advanced_idr(tx, cycle_id))
+                back = _repaid(cycle_id, advanced_idr, returned_idr, left_idr, at)
+                back += [books.close(cycle_id, left_idr - advanced_idr, at)] if left_idr > advanced_idr else []
                 await ledger.add(tx, back)
                 await cycles.close(tx, cycle_id, at)
             return len(rows)
@@ -200,6 +205,13 @@ class Sweep:
             code,
             *cause,
         )
+
+
+def _repaid(cycle: str, advanced_idr: int, returned_idr: int, available_idr: int, at: datetime) -> list[Transfer]:
+    """What came back is free again, and as much of it as was advanced goes back at once."""
+    back = [books.regrant(cycle, returned_idr, at)] if returned_idr else []
+    repaid_idr = min(advanced_idr, available_idr)
+    return [*back, books.repay(cycle, repaid_idr, at)] if repaid_idr else back
 
 
 def _told(one: Asking, cycle: asyncpg.Record, at: datetime) -> Told:

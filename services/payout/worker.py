@@ -5,7 +5,7 @@ is asked about like every unclear outcome, and the reference, which follows from
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from services.payout.domain.orders import Account as BankAccount
 from services.payout.domain.orders import BankOrder
 from services.payout.domain.states import PayoutState
 from services.payout.events import cause_of, told
+from services.payout.gathering import Gathering
 from services.payout.store import decisions, ledger, orders
 from services.payout.store.orders import Settled
 from shared.errors import CannotOpen, Erased, KeyMissing, Trouble
@@ -56,10 +57,13 @@ class BankWorker:
     outbox: Outbox
     keyring: Keyring
     configuration: Configuration
+    claims: Gathering = field(default_factory=Gathering)
 
     async def pay(self) -> int:
         """Claims due orders, sends them in one call and writes what came of it. Raises trouble after writing it."""
-        claimed = await self.claim()
+        async with self.claims.next():
+            claimed = await self.claim()
+            self.claims.took(len(claimed.rows))
         if not claimed.rows:
             return 0
         sends = {row["reference"]: row["sends"] for row in claimed.rows}
@@ -81,7 +85,7 @@ class BankWorker:
         references = [row["reference"] for row in rows]
         trouble: Trouble | None = None
         try:
-            answers = await self.channel.ask(references)
+            answers = await self.channel.ask(references, stamped_at=asked_at)
         except (NotSent, OutcomeUnknown) as error:
             answers, trouble = [Answer(reference, Said.UNCLEAR) for reference in references], error
         await self.record(answers, {row["reference"]: row["sends"] for row in rows}, asked_at)

@@ -27,5 +27,8 @@ class Channel(Protocol):
         that slept meanwhile cannot make it any more. `sends` tells a repetition from the call before.
         """
 
-    async def ask(self, references: Sequence[str]) -> list[Answer]:
-        """One answer for each reference the bank speaks of. Raises NotSent or OutcomeUnknown: ask again later."""
+    async def ask(self, references: Sequence[str], *, stamped_at: datetime) -> list[Answer]:
+        """One answer for each reference the bank speaks of. Raises NotSent or OutcomeUnknown: ask again later.
+
+        `stamped_at` is the database's time, as for `send`: a process whose clock is wrong would be refused for ever.
+        """

@@ -13,7 +13,6 @@ from services.payout.configuration import Bank
 from services.payout.domain.answers import Answer, Said
 from services.payout.domain.orders import BankOrder
 from services.payout.domain.references import bulk_reference
-from shared.clock import now
 
 log = structlog.get_logger()
 
@@ -51,9 +50,9 @@ class BulkBank:
         }
         return self._answers(await self._post(TRANSFER_PATH, body, stamped_at), set(references), asked=False)
 
-    async def ask(self, references: Sequence[str]) -> list[Answer]:
+    async def ask(self, references: Sequence[str], *, stamped_at: datetime) -> list[Answer]:
         body = {"partnerReferenceNos": list(references)}
-        return self._answers(await self._post(STATUS_PATH, body, now()), set(references), asked=True)
+        return self._answers(await self._post(STATUS_PATH, body, stamped_at), set(references), asked=True)
 
     async def close(self) -> None:
         await self._session.close()

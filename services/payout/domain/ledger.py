@@ -32,6 +32,8 @@ class Kind(StrEnum):
     VOID = "void"  # an attempt ends without payment
     REGRANT = "regrant"  # what came back is free for the queue again
     CLOSE = "close"  # what a closed cycle has left goes back
+    ADVANCE = "advance"  # a restored database: orders are told whose money came from ends that no event tells any more
+    REPAY = "repay"  # those ends are known by now
 
 
 _A, _K = Account, Kind
@@ -43,6 +45,8 @@ RULES: Final[dict[Kind, frozenset[tuple[Account, Account]]]] = {
     _K.VOID: frozenset({(_A.RESERVED, _A.RETURNED), (_A.IN_TRANSIT, _A.RETURNED)}),
     _K.REGRANT: frozenset({(_A.RETURNED, _A.BUDGET)}),
     _K.CLOSE: frozenset({(_A.BUDGET, _A.TREASURY)}),
+    _K.ADVANCE: frozenset({(_A.TREASURY, _A.BUDGET)}),
+    _K.REPAY: frozenset({(_A.BUDGET, _A.TREASURY)}),
 }
 """Between which accounts each kind may move money; the database's constraint says the same."""
 
@@ -61,6 +65,10 @@ class Transfer(NamedTuple):
     credit_account: Account
     amount_idr: int
     at: datetime
+
+
+def send(cycle: str, recipient_id: str, attempt: int, amount_idr: int, at: datetime) -> Transfer:
+    return Transfer(cycle, recipient_id, attempt, Kind.SEND, Account.RESERVED, Account.IN_TRANSIT, amount_idr, at)
 
 
 def reserve(cycle: str, recipient_id: str, attempt: int, amount_idr: int, at: datetime) -> Transfer:
@@ -86,6 +94,10 @@ def regrant(cycle: str, amount_idr: int, at: datetime) -> Transfer:
 
 def close(cycle: str, amount_idr: int, at: datetime) -> Transfer:
     return Transfer(cycle, None, None, Kind.CLOSE, Account.BUDGET, Account.TREASURY, amount_idr, at)
+
+
+def repay(cycle: str, amount_idr: int, at: datetime) -> Transfer:
+    return Transfer(cycle, None, None, Kind.REPAY, Account.BUDGET, Account.TREASURY, amount_idr, at)
 
 
 def balances(transfers: Iterable[Transfer]) -> Counter[Account]:

@@ -8,8 +8,8 @@ from shared.errors import SalurError
 PeriodKind = Literal["month", "quarter"]
 
 _FORMS: dict[PeriodKind, tuple[re.Pattern[str], str]] = {
-    "month": (re.compile(r"\d{4}-(0[1-9]|1[0-2])"), "a month such as 2026-11"),
-    "quarter": (re.compile(r"\d{4}-Q[1-4]"), "a stage (tahap) such as 2026-Q4"),
+    "month": (re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])"), "a month such as 2026-11"),
+    "quarter": (re.compile(r"[0-9]{4}-Q[1-4]"), "a stage (tahap) such as 2026-Q4"),
 }
 
 

@@ -83,6 +83,11 @@ async def lock_if(tx: asyncpg.Connection, cycle: str, state: str) -> asyncpg.Rec
     )
 
 
+async def every(tx: asyncpg.Connection) -> list[asyncpg.Record]:
+    rows: list[asyncpg.Record] = await tx.fetch("SELECT * FROM cycle ORDER BY cycle")
+    return rows
+
+
 async def close(tx: asyncpg.Connection, cycle: str, at: datetime) -> None:
     await tx.execute("UPDATE cycle SET state = 'closed', closed_at = $2 WHERE cycle = $1", cycle, at)
 

@@ -142,6 +142,21 @@ async def of_payouts(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) ->
     return {(row["programme"], row["recipient_id"]): row for row in rows}
 
 
+async def of_keys(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    """(programme, recipient) → row, without what is sealed for payment. Locks nothing."""
+    rows = await tx.fetch(
+        """
+        SELECT programme, recipient_id, revision, eligible, amount_idr, decile, waiting_since, received_at, contact,
+            cause_id, correlation_id, traceparent
+        FROM decision
+        WHERE (programme, recipient_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        [programme for programme, _ in keys],
+        [recipient for _, recipient in keys],
+    )
+    return {(row["programme"], row["recipient_id"]): row for row in rows}
+
+
 async def make_due(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> None:
     """The orders of older decisions have moved on: the sweep must look at these again."""
     await tx.execute(

@@ -18,3 +18,16 @@ async def balance_idr(tx: asyncpg.Connection, cycle: str, account: str) -> int:
         "SELECT balance_idr FROM account WHERE cycle = $1 AND name = $2", cycle, account
     )
     return found or 0
+
+
+async def advanced_idr(tx: asyncpg.Connection, cycle: str) -> int:
+    """What a recovery took from the treasury beyond the budget, and is not repaid."""
+    found: int = await tx.fetchval(
+        """
+        SELECT coalesce(sum(CASE kind WHEN 'advance' THEN amount_idr ELSE -amount_idr END), 0)::bigint
+        FROM transfer
+        WHERE cycle = $1 AND kind IN ('advance', 'repay')
+        """,
+        cycle,
+    )
+    return found

@@ -18,8 +18,8 @@ async def claim(
 ) -> list[asyncpg.Record]:
     """Due orders whose decision is current become this caller's; at the first time their money goes in transit.
 
-    An order of a superseded decision is left for the sweep. Nobody else touches these until `claim_until`; after that
-    they are asked about.
+    An order of a superseded decision is left for the sweep, one in doubt (after a recovery) until the bank has been
+    asked. Nobody else touches these until `claim_until`; after that they are asked about.
     """
     rows: list[asyncpg.Record] = await tx.fetch(
         """
@@ -27,8 +27,15 @@ async def claim(
             SELECT p.recipient_id, p.cycle, d.payment
             FROM payout AS p
             JOIN decision AS d ON (d.programme, d.recipient_id) = (p.programme, p.recipient_id)
+            JOIN cycle AS c ON c.cycle = p.cycle
             WHERE p.channel = $1 AND p.state IN ('ordered', 'unsent') AND p.due_at <= $2
                 AND d.revision = p.decision_revision
+                AND (c.doubtful_since IS NULL
+                    OR (d.revision = 1 AND d.received_at > c.doubtful_since)
+                    OR EXISTS (
+                        SELECT FROM doubt AS u
+                        WHERE (u.recipient_id, u.cycle) = (p.recipient_id, p.cycle) AND u.state = 'clear'
+                    ))
             ORDER BY p.due_at
             LIMIT $4
             FOR NO KEY UPDATE OF p SKIP LOCKED

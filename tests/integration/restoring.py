@@ -1,0 +1,103 @@
+"""Backups of databases, and stages that read real topics: what the tests of a recovery have in common."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from salur.inside.audit import AuditResult, verify
+from salur.inside.connect import Settings
+from shared.events import Event
+from shared.events.topics import Service, outputs_of
+from shared.postgres import migrate, open_pool
+from shared.runtime import positions
+from shared.runtime.emit import Outbox
+from shared.runtime.positions import Place
+from shared.runtime.publisher import Publisher
+from shared.runtime.recovery.reading import message_of
+from shared.runtime.screening import screen
+from shared.runtime.turn import Turn
+from shared.settings import ServiceSettings
+from tests.integration.toy import reader
+from tests.stack import drop_database
+
+
+async def backup(database: str) -> str:
+    """A copy of the database as it is now, beside it. Nobody may be connected."""
+    name = f"test_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(urlsplit(database)._replace(path="/postgres").geturl())
+    try:
+        for attempt in range(100):
+            try:
+                await connection.execute(f"CREATE DATABASE {name} TEMPLATE {urlsplit(database).path[1:]}")
+                break
+            except asyncpg.ObjectInUseError:  # whoever has left is not gone at once
+                if attempt == 99:
+                    raise
+                await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+    return urlsplit(database)._replace(path=f"/{name}").geturl()
+
+
+@asynccontextmanager
+async def dropping(*databases: str) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for database in databases:
+            await drop_database(database)
+
+
+async def publish_as(settings: ServiceSettings, service: Service, events: Sequence[Event[Any]]) -> None:
+    """As that service does, through an outbox of its own in the database of these settings."""
+    url = settings.url(service)
+    await migrate(url, service)
+    pool = await open_pool(url, service)
+    async with Outbox(service, pool, settings.partitions).transaction() as transaction:
+        transaction.emit(events)
+    await publish_own(settings, service, pool)
+    await pool.close()
+
+
+async def publish_own(
+    settings: ServiceSettings, service: Service, pool: asyncpg.Pool, unpublished: Collection[tuple[str, int]] = ()
+) -> None:
+    """Everything in the outbox goes out, but for these topics and partitions: the database is lost before they do."""
+    for topic, partition in unpublished:
+        await pool.execute("DELETE FROM outbox WHERE topic = $1 AND partition = $2", topic, partition)
+    publisher = Publisher(service, pool, settings)
+    publisher.own(frozenset(range(settings.partitions)))
+    await publisher.drain()
+    await publisher.close()
+
+
+async def take_in(settings: ServiceSettings, turn: Turn, topics: Sequence[str], at_once: int = 1000) -> int:
+    """The stage reads everything that these topics hold beyond its stored positions. Returns how many messages."""
+    places = {Place(topic, p): 0 for topic in topics for p in range(settings.partitions)}
+    turn.positions = await positions.read(turn.outbox.pool, places)
+    taken = 0
+    for topic in topics:
+        async with reader(settings, topic) as records:
+            messages = [message_of(record) for record in records]
+        screened = screen(messages, turn.positions)
+        assert not screened.gaps
+        for start in range(0, len(screened.taken), at_once):
+            await turn.handle(screened.taken[start : start + at_once])
+        await turn.skip_to(screened.reached)
+        taken += len(screened.taken)
+    return taken
+
+
+async def audited(settings: ServiceSettings, service: Service) -> AuditResult:
+    """The audit of this one service, which reads other services' topics and none of their databases."""
+    inside = Settings(kafka=settings.kafka, postgres=settings.postgres, keys=settings.keys)
+    return await verify(inside, (service,))
+
+
+def places_of(service: Service, partitions: int) -> list[tuple[str, int]]:
+    return [(topic, partition) for topic in outputs_of(service) for partition in range(partitions)]

@@ -1,0 +1,453 @@
+"""A restored database of payout: it takes in its own topics, asks the bank, and nobody is paid twice."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.payout.doubts import DoubtWorker
+from services.payout.recovery import PayoutRecovery
+from shared.errors import Trouble
+from shared.events import EligibilityDecided, Event
+from shared.events.topics import outputs_of
+from shared.runtime.recovery import CannotRecover, Recovered, recover
+from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
+from shared.settings import ServiceSettings
+from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, desk_on, recipient
+from tests.integration.restoring import audited, backup, dropping, places_of, publish_as, publish_own, take_in
+from tests.integration.running_simulator import Simulator, running
+from tests.integration.toy import empty_topics, settings_for
+from tests.stack import fresh_database
+
+CYCLE = "sembako-2026-11"
+PARTITIONS = 8
+
+
+@dataclass
+class Flow:
+    """Payout's databases, the topics, and a bank. `database` is the one in use."""
+
+    settings: ServiceSettings
+    eligibility: ServiceSettings
+    bank: Simulator
+    known: dict[str, Any]
+
+    @asynccontextmanager
+    async def desk(self, database: str) -> AsyncIterator[Desk]:
+        async with desk_on(database, self.settings.keys, orders_a_call=20, **self.known) as desk:
+            desk.connect(self.bank.url)
+            yield desk
+
+    def of(self, database: str) -> ServiceSettings:
+        return self.settings.model_copy(update={"postgres": type(self.settings.postgres)(database)})
+
+    async def decide(self, desk: Desk, *decisions: Event[EligibilityDecided]) -> None:
+        """Published by eligibility and read by payout."""
+        await publish_as(self.eligibility, "eligibility", decisions)
+        await self.read(desk)
+
+    async def read(self, desk: Desk) -> int:
+        return await take_in(self.settings, desk.turn, (EligibilityDecided.TYPE,))
+
+    async def publish(self, desk: Desk, unpublished: Collection[tuple[str, int]] = ()) -> None:
+        await publish_own(self.settings, "payout", desk.outbox.pool, unpublished)
+
+    async def recover(self, desk: Desk, **options: Any) -> Recovered:
+        return await recover(self.of(desk.database), PayoutRecovery(desk.known), **options)
+
+    async def drain(self, desk: Desk) -> None:
+        """All workers, until nothing is under way."""
+        await self.read(desk)
+        await work(desk, lambda: settled(desk))
+        await self.publish(desk)
+
+    async def check(self, desk: Desk) -> None:
+        """Books, bank and topics say the same."""
+        await desk.check_books()
+        await desk.check_against_bank(await self.bank.books())
+        result = await audited(self.of(desk.database), "payout")
+        assert [finding.detail for finding in result.findings] == []
+
+
+@pytest.fixture
+async def flow(kafka: str, postgres: str, database: str, tmp_path: Path) -> AsyncIterator[Flow]:
+    settings = settings_for(kafka, database, tmp_path / "keys.json")
+    await empty_topics(settings)
+    eligibility = await fresh_database(postgres)
+    async with dropping(eligibility), running("bank", tmp_path / "bank", *HONEST, *FAST_SIMULATOR) as bank:
+        yield Flow(settings, settings_for(kafka, eligibility, settings.keys), bank, {})
+
+
+def doubts(desk: Desk) -> DoubtWorker:
+    return DoubtWorker("himbara", desk.known.banks["himbara"], desk.bank.channel, desk.outbox, desk.known)
+
+
+async def work(desk: Desk, until: Callable[[], Awaitable[bool]], timeout_s: float = 40.0) -> None:
+    """All workers of one process, through all trouble."""
+
+    async def repeat(turn: Callable[[], Awaitable[int]]) -> None:
+        while not done.is_set():
+            moved = 0
+            with suppress(Trouble):
+                moved = await turn()
+            await asyncio.sleep(0 if moved else 0.02)
+
+    done = asyncio.Event()
+    turns = (desk.sweep.turn, desk.bank.pay, desk.bank.inquire, doubts(desk).turn)
+    tasks = [asyncio.create_task(repeat(turn)) for turn in turns]
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not await until():
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.05)
+    finally:
+        done.set()
+        await asyncio.gather(*tasks)
+
+
+async def settled(desk: Desk) -> bool:
+    """Every order has its end, but for those that are held; every decision was considered, every doubt asked about."""
+    found = await desk.rows(
+        """
+        SELECT
+            (SELECT count(*) FROM payout AS p WHERE due_at IS NOT NULL AND NOT EXISTS (
+                SELECT FROM doubt AS u
+                WHERE (u.recipient_id, u.cycle) = (p.recipient_id, p.cycle) AND u.state = 'held'
+            ))
+            + (SELECT count(*) FROM decision WHERE settled_in = 0)
+            + (SELECT count(*) FROM doubt WHERE state = 'open')
+        """
+    )
+    return bool(found[0][0] == 0)
+
+
+STANDS = """
+    SELECT recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village, rank_class,
+        rank_decile, waiting_since, channel, reference, code, bank_reference, cause_id, correlation_id
+    FROM payout ORDER BY recipient_id, cycle
+"""
+LEDGER = """
+    SELECT cycle, recipient_id, attempt, kind, debit_account, credit_account, sum(amount_idr)
+    FROM transfer WHERE kind NOT IN ('regrant') GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+"""
+OTHERS = (
+    "SELECT cycle, programme, period, mode, budget_idr, state, proposed_by, proposed_at, number, approved_by, "
+    "approved_at FROM cycle ORDER BY cycle",
+    "SELECT cycle, name, balance_idr FROM account ORDER BY 1, 2",
+    "SELECT recipient_id, cycle, attempt, reference, decision_revision, amount_idr, state, code FROM past_attempt "
+    "ORDER BY 1, 2, 3",
+    "SELECT programme, recipient_id, revision, eligible, amount_idr, settled_in, payment, contact, cause_id "
+    "FROM decision ORDER BY 1, 2",
+)
+
+
+async def pictures(desk: Desk) -> list[list[tuple[Any, ...]]]:
+    return [[tuple(row) for row in await desk.rows(query)] for query in (STANDS, LEDGER, *OTHERS)]
+
+
+async def varied(flow: Flow, desk: Desk) -> list[Event[EligibilityDecided]]:
+    """A cycle with a bit of everything before the backup; returns what is decided after it."""
+    await desk.open_cycle(2_000_000)
+    await flow.decide(desk, *(desk.decision(n, account=n != 3) for n in range(1, 15)))
+    await desk.sweep_all()
+    desk.bank.bank.__dict__["orders_a_call"] = 4
+    await desk.bank.pay()
+    await flow.publish(desk)
+    return [
+        desk.decision(3, revision=2, waiting=0),  # has an account now
+        desk.decision(5, revision=2, eligible=False),
+        desk.decision(6, revision=2, amount_idr=300_000),
+        desk.decision(14, revision=2, amount_idr=100_000),
+        *(desk.decision(n) for n in range(15, 18)),
+    ]
+
+
+async def test_it_takes_in_what_its_topics_say_and_nothing_is_paid_twice(flow: Flow, database: str) -> None:
+    """Everything was published: after recovery and drain all tables are those of a database that was never restored."""
+    async with flow.desk(database) as desk:
+        later = await varied(flow, desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await flow.decide(desk, *later)
+            await desk.sweep_all()
+            await desk.open_cycle(1_500_000, period="2026-12")
+            await desk.sweep_all()
+            await flow.drain(desk)
+            await flow.check(desk)
+            expected = await pictures(desk)
+            entries = await flow.bank.books()
+        async with flow.desk(copy) as desk:
+            with pytest.raises(DatabaseOlderThanTopic) as refused:
+                await refuse(flow, desk)
+            assert "salur recover payout" in refused.value.hint
+            tried = await flow.recover(desk, dry_run=True)
+            with pytest.raises(DatabaseOlderThanTopic):
+                await refuse(flow, desk)
+            done = await flow.recover(desk)
+            assert (done.imported, done.summary) == (tried.imported, tried.summary)
+            assert done.older
+            assert done.imported["payout.confirmed"] > 5
+            assert done.told == Counter()
+            assert done.summary["lost_events_told_again"] == 0
+            await refuse(flow, desk)
+            await desk.check_books()
+            assert (await flow.recover(desk)).older is False
+            assert await flow.read(desk) == len(later)
+            await flow.drain(desk)
+            assert await pictures(desk) == expected
+            assert await flow.bank.books() == entries
+            await flow.check(desk)
+
+
+async def refuse(flow: Flow, desk: Desk) -> None:
+    await refuse_restored_database(flow.settings, desk.outbox.pool, outputs_of("payout"), range(PARTITIONS))
+
+
+async def test_whatever_was_not_published_is_asked_about(flow: Flow, database: str) -> None:
+    """Orders were sent and paid, and no event left: the bank knows, and says so."""
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(10**9)
+        await flow.decide(desk, *(desk.decision(n) for n in range(1, 11)))
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await desk.sweep_all()
+            await desk.bank.pay()
+            await desk.bank.pay()
+            assert set((await desk.states()).values()) == {"confirmed"}
+            await flow.publish(
+                desk, [place for place in places_of("payout", PARTITIONS) if place[0] != "payout.ordered"]
+            )
+        async with flow.desk(copy) as desk:
+            done = await flow.recover(desk)
+            assert done.summary["to_ask_the_bank_about"] == 10
+            assert await desk.states() == dict.fromkeys(range(1, 11), "claimed")
+            assert await desk.bank.pay() == 0
+            await flow.drain(desk)
+            assert set((await desk.states()).values()) == {"confirmed"}
+            await flow.check(desk)
+
+
+async def test_an_attempt_that_nobody_told_of_is_not_paid_beside_another(flow: Flow, database: str) -> None:
+    """The lost database had cancelled the first attempt and paid the second. Here the first would be sent, and paid."""
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(10**9)
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await flow.decide(desk, desk.decision(1), desk.decision(2), desk.decision(3))
+            await desk.sweep_all()
+            await flow.decide(desk, desk.decision(1, revision=2), desk.decision(2, revision=2, amount_idr=300_000))
+            await desk.sweep_all()
+            assert await desk.bank.pay() == 3
+            references = {entry["reference"] for entry in await flow.bank.books()}
+            assert {row[0] for row in await desk.rows("SELECT attempt FROM payout")} == {1, 2}
+            await flow.publish(desk, places_of("payout", PARTITIONS))
+        async with flow.desk(copy) as desk:
+            assert (await flow.recover(desk)).older is False, "no topic shows it"
+            done = await flow.recover(desk, restored=True)
+            assert done.summary["recipients_in_doubt"] == 3
+            await flow.drain(desk)
+            assert {entry["reference"] for entry in await flow.bank.books()} == references, "nothing more was sent"
+            states = await desk.states()
+            assert states == {1: "ordered", 2: "ordered", 3: "confirmed"}
+            held = {row[0] for row in await desk.rows("SELECT recipient_id FROM doubt WHERE state = 'held'")}
+            assert held == {recipient(1), recipient(2)}
+            assert len(await desk.rows("SELECT FROM contradiction")) == 2
+
+
+async def test_lost_events_between_published_ones_are_told_again(flow: Flow, database: str) -> None:
+    """Of a cancelled order and its successor only the second was published; of a queue left, only the order."""
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(600_000)
+        await flow.decide(desk, *(desk.decision(n) for n in range(1, 4)))
+        await desk.sweep_all()
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await flow.decide(desk, desk.decision(1, revision=2), desk.decision(4), desk.decision(5))
+            await desk.sweep_all()
+            await flow.decide(desk, desk.decision(2, revision=2, eligible=False))
+            await desk.sweep_all()
+            assert await desk.states() == {1: "ordered", 2: "cancelled", 3: "ordered", 4: "ordered", 5: "queued"}
+            await desk.bank.pay()
+            lost = ("payout.cancelled", "payout.queued")
+            await flow.publish(desk, [place for place in places_of("payout", PARTITIONS) if place[0] in lost])
+        async with flow.desk(copy) as desk:
+            done = await flow.recover(desk)
+            assert done.told == {"payout.cancelled": 1, "payout.queued": 1}
+            assert done.summary["advanced_idr"] == 200_000, "whose end gave the money to the fourth is not told"
+            await flow.drain(desk)
+            assert await desk.states() == {1: "confirmed", 2: "cancelled", 3: "confirmed", 4: "confirmed", 5: "queued"}
+            assert (await desk.balances())["treasury"] == -600_000, "it was repaid"
+            await flow.check(desk)
+
+
+async def test_an_approval_that_was_lost_is_told_as_such(flow: Flow, database: str) -> None:
+    async with flow.desk(database) as desk:
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await desk.open_cycle(600_000)
+            await flow.decide(desk, desk.decision(1))
+            await desk.sweep_all()
+            await desk.bank.pay()
+            await flow.publish(desk, [("cycle.approved", p) for p in range(PARTITIONS)])
+        async with flow.desk(copy) as desk:
+            done = await flow.recover(desk)
+            assert done.told == {"cycle.approved": 1}
+            await flow.drain(desk)
+            assert [row[0] for row in await desk.rows("SELECT approved_by FROM cycle")] == ["lost in a restore"]
+            await flow.check(desk)
+
+
+async def test_a_cycle_that_nobody_proposed_cannot_be_recovered(flow: Flow, database: str) -> None:
+    async with flow.desk(database) as desk:
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await desk.open_cycle(600_000)
+            await flow.decide(desk, desk.decision(1))
+            await desk.sweep_all()
+            cycles = [(topic, p) for topic in ("cycle.proposed", "cycle.approved") for p in range(PARTITIONS)]
+            await flow.publish(desk, cycles)
+        async with flow.desk(copy) as desk:
+            with pytest.raises(CannotRecover, match="neither its proposal"):
+                await flow.recover(desk)
+            assert await desk.rows("SELECT FROM payout") == []
+
+
+async def test_another_deployments_backup_is_refused(flow: Flow, database: str, postgres: str) -> None:
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(600_000)
+        await flow.publish(desk)
+        await desk.rows("UPDATE output_position SET digest = sha256('x')")
+        await flow.decide(desk, *(desk.decision(n) for n in range(1, 4)))
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await desk.sweep_all()
+            await flow.publish(desk)
+        async with flow.desk(copy) as desk:
+            with pytest.raises(CannotRecover, match="not what this database wrote"):
+                await flow.recover(desk)
+
+
+# ---- a random walk with a restore in it ----
+
+PEOPLE = 20
+ROUGH = ("--refused", 0.15, "--delayed", 0.2, "--timeout", 0.15, "--late", 0.1, "--cut", 0.2, *FAST_SIMULATOR)
+
+
+class Walk:
+    """Decisions, sweeps and calls at random; the account tells who was paid in which cycle."""
+
+    def __init__(self, flow: Flow, seed: int) -> None:
+        self.flow = flow
+        self.chance = random.Random(seed)
+        self.revisions: dict[int, int] = {}
+
+    async def steps(self, desk: Desk, count: int) -> None:
+        for _ in range(count):
+            with suppress(Trouble):
+                await self._step(desk)
+            await asyncio.sleep(self.chance.random() / 50)
+
+    async def _step(self, desk: Desk) -> None:
+        chance = self.chance
+        match chance.randrange(8):
+            case 0 | 1:
+                await self.flow.decide(desk, *(self._decision(desk) for _ in range(chance.randint(1, 5))))
+            case 2 | 3:
+                await desk.sweep.turn()
+            case 4:
+                claimed = await desk.bank.claim()
+                if claimed.rows:
+                    await desk.bank.call(claimed)  # and the process dies
+            case 5:
+                await desk.bank.pay()
+            case 6:
+                await desk.bank.inquire()
+            case 7:
+                await doubts(desk).turn()
+
+    def _decision(self, desk: Desk) -> Event[EligibilityDecided]:
+        person = self.chance.randint(1, PEOPLE)
+        self.revisions[person] = self.revisions.get(person, 0) + 1
+        return desk.decision(
+            person,
+            revision=self.revisions[person],
+            eligible=self.chance.random() < 0.75,
+            amount_idr=self.chance.choice((100_000, 200_000)),
+            account=self.chance.random() < 0.9,
+        )
+
+    def lost(self) -> Sequence[tuple[str, int]]:
+        """What the lost database had not published: nothing, or anything but the cycles."""
+        share = self.chance.choice((0.0, 0.3, 0.7, 1.0))
+        places = [place for place in places_of("payout", PARTITIONS) if not place[0].startswith("cycle.")]
+        return [place for place in places if self.chance.random() < share]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_walk_with_a_restore_pays_nobody_twice(
+    kafka: str, postgres: str, database: str, tmp_path: Path, seed: int
+) -> None:
+    settings = settings_for(kafka, database, tmp_path / "keys.json")
+    await empty_topics(settings)
+    eligibility = await fresh_database(postgres)
+    async with dropping(eligibility), running("bank", tmp_path / "bank", "--seed", seed, *ROUGH) as bank:
+        flow = Flow(settings, settings_for(kafka, eligibility, settings.keys), bank, {})
+        walk = Walk(flow, seed)
+        async with flow.desk(database) as desk:
+            await desk.open_cycle(1_500_000)
+            await walk.steps(desk, 25)
+            if walk.chance.random() < 0.5:
+                await flow.publish(desk)
+        copy = await backup(database)
+        async with dropping(copy):
+            async with flow.desk(database) as desk:
+                await walk.steps(desk, 40)
+                await flow.publish(desk, walk.lost())
+            async with flow.desk(copy) as desk:
+                await flow.recover(desk, restored=True)
+                await walk.steps(desk, 25)
+                await flow.drain(desk)
+                await check_walk(flow, desk)
+
+
+async def check_walk(flow: Flow, desk: Desk) -> None:
+    """Nobody has two payments in the one cycle; what the books do not have, a contradiction names."""
+    entries = await flow.bank.books()
+    people = Counter(entry["account"] for entry in entries)
+    assert max(people.values(), default=0) <= 1, "paid twice"
+    ours = {
+        row[0]: row[1] for row in await desk.rows("SELECT reference, amount_idr FROM payout WHERE state = 'confirmed'")
+    }
+    named = {row[0] for row in await desk.rows("SELECT reference FROM contradiction")}
+    at_the_bank = {entry["reference"]: entry["amount_idr"] for entry in entries}
+    assert ours.items() <= at_the_bank.items()
+    assert at_the_bank.keys() - ours.keys() <= named
+    assert [dict(row) for row in await desk.rows("SELECT * FROM ledger_problem")] == []
+    result = await audited(flow.of(desk.database), "payout")
+    assert [finding.detail for finding in result.findings] == []
+
+
+async def ages(desk: Desk, seconds: float) -> None:
+    by = timedelta(seconds=seconds)
+    await desk.rows("UPDATE payout SET sent_at = sent_at - $1::interval, due_at = due_at - $1::interval", by)
