@@ -20,7 +20,7 @@ from tests.model.machine import PROCESSES, Environment, OnePartition
 from tests.model.world import sequence_of
 from tests.stack import drop_database, fresh_database
 
-EXAMPLES, STEPS = 100, 60
+EXAMPLES, STEPS = 60, 60
 QUICK = "SALUR_MODEL_QUICK"
 """Set: the first failure will do, the shortest one is not looked for."""
 

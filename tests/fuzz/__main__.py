@@ -1,0 +1,128 @@
+"""`python -m tests.fuzz --messages 1000000`: junk at scale, service by service, beside good messages.
+
+Each service gets its share of the junk, mixed evenly with half as many again of good messages, in one run of one
+process; before it a run with good messages alone says how fast it is without. Everything is temporary: embedded Kafka
+and PostgreSQL.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from shared.events.topics import STAGES, Service
+from shared.privacy import Keyring, keyfile
+from shared.settings import ServiceSettings
+from tests.fuzz.running import Running, Writer, mixed, service, through
+from tests.fuzz.stages import Fuzzed, fuzzed
+from tests.fuzz.test_fuzz_topics import new_topics
+from tests.integration.toy import settings_for
+from tests.stack import TestStack, drop_database, fresh_database
+
+FIRST_GOOD = 2_000_000
+console = Console()
+
+
+class Outcome(NamedTuple):
+    """One service. Rates are good messages a second; memory is in MB, at each quarter of the mixed run."""
+
+    service: str
+    junk: int
+    good: int
+    dead: int
+    rejected: int
+    alone_a_s: float
+    beside_a_s: float
+    memory_mb: tuple[float, ...]
+
+
+class Sampler:
+    """Progress and memory while a run goes on."""
+
+    def __init__(self, process: Running, total: int, name: str) -> None:
+        self._process, self._total, self._name = process, total, name
+        self.memory: list[float] = []
+        self._shown = monotonic()
+
+    def __call__(self, done: int) -> None:
+        while len(self.memory) < 5 and done >= self._total * len(self.memory) / 4:
+            self.memory.append(self._process.memory_mb())
+        if monotonic() - self._shown > 10:
+            self._shown = monotonic()
+            console.print(f"  {self._name}: {done:,} of {self._total:,}, {self._process.memory_mb():.0f} MB")
+
+
+async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        database = await fresh_database(stack.postgres())
+        settings = settings_for(stack.kafka(), database, Path(folder) / "keys.json")
+        keyfile.create(settings.keys)
+        of = fuzzed(name, Keyring.load(settings.keys), Path(folder), seed, large)
+        try:
+            await new_topics(settings, of)
+            return await measured(of, settings, Path(folder), junk, seed)
+        finally:
+            await drop_database(database)
+
+
+async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: int, seed: int) -> Outcome:
+    console.print(f"{of.service}: {junk:,} junk between {junk * 3 // 2:,} good messages")
+    alone = min(junk, 40_000)
+    writer = Writer(settings, seed, keep=False)
+    writer.write((of.main, of.good(n)) for n in range(FIRST_GOOD, FIRST_GOOD + alone))
+    async with service(of, settings, folder) as process:
+        alone_s = await through(of, settings, writer, process, 3_600)
+    before = writer.total
+    writer.write(mixed(of, 0, junk))
+    async with service(of, settings, folder) as process:
+        sampler = Sampler(process, writer.total - before, of.service)
+        beside_s = await through(of, settings, writer, process, 7_200, lambda done: sampler(done - before))
+        sampler(writer.total - before)
+        handled = await process.counted("salur_events_in_total")
+        dead = await process.counted("salur_events_poisoned_total")
+        rejected = await process.counted("salur_events_rejected_total")
+    total = writer.total - before
+    good = total - junk
+    assert handled == total, f"{handled} of {total} were handled"
+    return Outcome(of.service, junk, good, dead, rejected, alone / alone_s, good / beside_s, tuple(sampler.memory))
+
+
+def shown(outcomes: list[Outcome]) -> Table:
+    table = Table(
+        "service", "junk", "good", "dead letters", "rejected", "good/s alone", "good/s beside", "ratio", "memory MB"
+    )
+    for o in outcomes:
+        memory = " ".join(f"{mb:.0f}" for mb in o.memory_mb)
+        rates = f"{o.alone_a_s:,.0f}", f"{o.beside_a_s:,.0f}", f"{o.beside_a_s / o.alone_a_s:.2f}"
+        table.add_row(o.service, f"{o.junk:,}", f"{o.good:,}", f"{o.dead:,}", f"{o.rejected:,}", *rates, memory)
+    return table
+
+
+async def fuzz(messages: int, services: list[Service], seed: int, large: bool) -> list[Outcome]:
+    stack = TestStack()
+    try:
+        return [await one(name, messages // len(services), stack, seed, large) for name in services]
+    finally:
+        stack.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--messages", type=int, default=100_000, help="junk messages over all services")
+    parser.add_argument("--service", action="append", choices=STAGES, help="only this one; may be repeated")
+    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--no-large", action="store_true", help="no messages of up to 2 MB (they fill the disk)")
+    given = parser.parse_args()
+    outcomes = asyncio.run(fuzz(given.messages, given.service or list(STAGES), given.seed, not given.no_large))
+    console.print(shown(outcomes))
+    sys.exit(0 if all(o.beside_a_s >= o.alone_a_s / 2 for o in outcomes) else 1)
+
+
+if __name__ == "__main__":
+    main()
