@@ -161,6 +161,8 @@ def main() -> int:
     except Stalled as error:
         console.print(str(error))
         return 1
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     finally:
         postgres.stop()
         kafka.stop()

@@ -1,6 +1,6 @@
 """A Faust agent with a table, as well as its documentation allows: `python -m bench.baselines.faust_agent worker`.
 
-- `take`: one transaction for thousands of events, the decisions sent together; one by one it is a quarter as fast.
+- `take`: one transaction for thousands of events, and their decisions are sent together.
 - `producer_linger`: Faust's producer would otherwise make a request of every message.
 - uvloop, a large stream buffer, and debug lines switched off, which Faust makes for each message and throws away.
 
