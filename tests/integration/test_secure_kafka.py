@@ -5,12 +5,16 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from click.testing import Result
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -19,6 +23,7 @@ from salur.main import app
 from salur.population import generate
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
+from salur.stack.ports import LOOPBACK
 from salur.stack.process import marked
 from salur.stack.programs import Context
 from salur.stack.state import Wanted
@@ -177,6 +182,34 @@ async def test_a_service_that_is_not_let_in_says_why_in_its_log(
     finally:
         process.kill()
         await process.wait()
+
+
+def test_closing_does_not_wait_for_a_broker_that_is_silent(tmp_path: Path) -> None:
+    """With uvloop a client waited up to 30 s for the other side's goodbye, and a service with it, once in 20 starts."""
+    authority, ended = Authority(tmp_path, "authority"), threading.Event()
+    broker = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    broker.load_cert_chain(authority.sign("broker", LOOPBACK))
+    settings = KafkaSettings(kafka_security_protocol="SSL", kafka_ca_file=authority.ca_file)
+    with socket.create_server((LOOPBACK, 0)) as listener:
+
+        def be_silent() -> None:
+            with broker.wrap_socket(listener.accept()[0], server_side=True):
+                ended.wait(30)
+
+        async def come_and_go() -> None:
+            trust = settings.client_options()["ssl_context"]
+            _, writer = await asyncio.open_connection(*listener.getsockname(), ssl=trust)
+            async with asyncio.timeout(5):
+                writer.close()
+                await writer.wait_closed()
+
+        silent = threading.Thread(target=be_silent)
+        silent.start()
+        try:
+            uvloop.run(come_and_go())
+        finally:
+            ended.set()
+            silent.join()
 
 
 def test_every_client_is_made_with_the_settings() -> None:

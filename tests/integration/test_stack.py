@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -254,6 +255,20 @@ def test_a_port_that_somebody_took_is_replaced(home: Home) -> None:
         home.ports.write_text(json.dumps({"worker-0": taken}))
         up(home, TINY, timeout_s=20)
         assert status(home).processes[1].port != taken
+
+
+def test_many_who_ask_for_a_new_port_at_once_get_the_same(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        ports = list(threads.map(lambda _: PortBook(tmp_path / "ports.json").port("kafka-2"), range(8)))
+    assert len(set(ports)) == 1
+
+
+def test_a_cluster_id_that_looks_like_an_option_is_replaced(home: Home) -> None:
+    (home.root / "kafka").mkdir(parents=True)
+    (home.root / "kafka" / "cluster-id").write_text("-t9sH1gCQ4KxB2nUo0vLpw")
+    EmbeddedKafka(home.root).prepare()
+    assert not (home.root / "kafka" / "cluster-id").read_text().startswith("-")
+    assert (home.root / "kafka" / "data-1" / "meta.properties").exists()
 
 
 def test_status_as_json_has_the_documented_shape(home: Home) -> None:
