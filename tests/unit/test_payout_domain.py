@@ -216,15 +216,15 @@ def _resolve(
     [
         *((state, Said.DONE, S.CONFIRMED) for state in (S.CLAIMED, S.UNKNOWN, S.UNSENT)),
         *((state, Said.FAILED, S.FAILED) for state in (S.CLAIMED, S.UNKNOWN, S.UNSENT)),
-        *((state, Said.PENDING, S.UNKNOWN) for state in AT_THE_BANK),
-        *((state, Said.UNCLEAR, S.UNKNOWN) for state in AT_THE_BANK),
-        *((state, Said.USED, S.UNKNOWN) for state in AT_THE_BANK),
-        *((state, Said.NOT_FOUND, S.UNKNOWN) for state in AT_THE_BANK),
-        *((state, Said.NOT_TAKEN, S.UNSENT) for state in AT_THE_BANK),
+        *((state, Said.PENDING, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
+        *((state, Said.UNCLEAR, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
+        *((state, Said.USED, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
+        *((state, Said.NOT_FOUND, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
+        *((state, Said.NOT_TAKEN, S.UNSENT) for state in sorted(AT_THE_BANK)),
         (S.CONFIRMED, Said.DONE, None),
         (S.FAILED, Said.FAILED, None),
         (S.CANCELLED, Said.FAILED, None),
-        *((state, said, None) for state in (S.UNSENT, S.ORDERED, S.QUEUED, *ENDED, S.CONFIRMED)
+        *((state, said, None) for state in (S.UNSENT, S.ORDERED, S.QUEUED, *sorted(ENDED), S.CONFIRMED)
           for said in (Said.PENDING, Said.NOT_FOUND, Said.NOT_TAKEN, Said.USED, Said.UNCLEAR)),
     ],
 )  # fmt: skip
