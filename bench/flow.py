@@ -1,25 +1,34 @@
-"""How fast the whole flow is: `python -m bench.flow [FAMILIES]`, on a stack of its own in a temporary folder.
+"""How fast the whole flow is: `python -m bench.flow [FAMILIES]`, on stacks of its own in temporary folders.
 
-Submissions are sealed and published beforehand, the registry is started last, and the clock runs from the first
-registration until 99 % of the payouts that the open cycles pay are confirmed. Messages drain afterwards, at their own
-pace. CPU is that of every process, between those two moments. A figure means something only beside others of the same
-run on an otherwise idle machine.
+1. Steady: registrations come at given rates; how long until each payout is confirmed.
+2. At once: submissions are sealed and published beforehand, the registry is started last, and the clock runs from the
+   first registration until 99 % of the payouts that the open cycles pay are confirmed.
+3. Messages drain behind, at their own pace.
+
+CPU is that of every process, between two moments. With `--filled N` all of it is done twice: on empty tables, and on
+tables that hold N recipients already. A figure means something only beside others of the same run on an otherwise idle
+machine.
 """
 
+import argparse
 import asyncio
 import json
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import psutil
 from rich.console import Console
-from rich.table import Table
 
+from bench import steady
+from bench.filled import fill
+from bench.meter import Meter
 from salur.demo import cycles
 from salur.demo.counts import Flow
 from salur.inside.connect import Settings, consumer, resolve
@@ -28,11 +37,13 @@ from salur.intake.kinds import FLAGS, REGISTRATIONS, Kind
 from salur.population import generate
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
-from salur.stack.state import State
 from shared.clock import now
 
-FAMILIES = 20_000
+FAMILIES = 100_000
 SEED = 2026
+RATES = (200, 500)
+STEADY_S = 40
+WARM_UP_ROWS = 2_000
 LOOK_EVERY_S = 0.5
 DEADLINE_S = 1800
 CALM_LOOKS = 6
@@ -41,42 +52,6 @@ BANK = {"delayed": "0", "timeout": "0", "late": "0", "cut": "0"}
 """The bank answers at once, in bulk; what it refuses it refuses."""
 
 console = Console()
-
-
-@dataclass(slots=True)
-class Meter:
-    """CPU seconds and the most memory of each process since it was made."""
-
-    home: Home
-    before: dict[str, float] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.before = self._cpu()
-
-    def _cpu(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for record in (State.load(self.home.state) or State()).processes:
-            if record.pid is None:
-                continue
-            with suppress(psutil.NoSuchProcess):
-                main = psutil.Process(record.pid)
-                ended = main.cpu_times()
-                name = f"{record.name}-{record.instance}"
-                self.memory[name] = max(self.memory.get(name, 0), main.memory_info().rss)
-                spent = ended.user + ended.system + ended.children_user + ended.children_system
-                for child in main.children(recursive=True):
-                    with suppress(psutil.NoSuchProcess):
-                        times = child.cpu_times()
-                        spent += times.user + times.system
-                found[name] = spent
-        return found
-
-    def look(self) -> None:
-        self._cpu()
-
-    def spent(self) -> dict[str, float]:
-        return {name: cpu - self.before.get(name, 0.0) for name, cpu in self._cpu().items()}
 
 
 def stack(home: Home, **scale: int) -> None:
@@ -90,52 +65,103 @@ async def send(home: Home, file: Path, kind: Kind, *, wait: bool) -> int:
     return summary.sent
 
 
-async def measure(home: Home, settings: Settings, folder: Path, families: int) -> dict[str, object]:
+async def measure(
+    home: Home, settings: Settings, folder: Path, given: argparse.Namespace, filled: int
+) -> dict[str, Any]:
+    """One stack from nothing: rates, CPU in µs a recipient, and latencies."""
+    result: dict[str, Any] = {"filled": filled}
     stack(home)
     await send(home, folder / "flags.csv", FLAGS, wait=True)
     today = now().date()
     for cycle in cycles.CYCLES:
-        planned = await asyncio.to_thread(cycles.propose, cycle, families, today)
+        planned = await asyncio.to_thread(cycles.propose, cycle, given.families, today)
         if not cycle.ranked:
             await asyncio.to_thread(cycles.approve, planned)
-    stack(home, registry=0, notify=0)
-    await send(home, folder / "registrations.csv", REGISTRATIONS, wait=False)
+    files = iter(parts(folder / "registrations.csv", [WARM_UP_ROWS, *(rate * STEADY_S for rate in given.rates)]))
+    await send(home, next(files), REGISTRATIONS, wait=True)
+    if filled:
+        await fill(settings, filled, lambda service, rows: console.print(f"filled: {service} {rows:,}", style="dim"))
+    stack(home, notify=0)
     async with consumer(settings) as client:
         flow = Flow(settings, client)
+        result["steady"] = [await steadily(flow, home, next(files), rate) for rate in given.rates]
+        stack(home, registry=0, notify=0)
+        await send(home, next(files), REGISTRATIONS, wait=False)
         meter = Meter(home)
+        before = await flow.events()
         stack(home, registry=1)
-        result = await paid(flow, meter)
-        show(meter, result)
+        result |= await paid(flow, meter, before)
+        console.print(f"{result['recipients_per_s']:,} recipients/s registered → confirmed")
+        result |= kept(meter, result["recipients"])
         meter = Meter(home)
         stack(home, notify=1)
         result["messages"] = await told(flow)
-        show(meter, result)
+        result["messages"] |= kept(meter, result["messages"]["messages"])
+    console.print_json(json.dumps(result))
     return result
 
 
-async def paid(flow: Flow, meter: Meter) -> dict[str, object]:
+def parts(file: Path, sizes: Sequence[int]) -> Iterator[Path]:
+    """The rows of a file in files of these sizes, and what is left in one more."""
+    with file.open() as rows:
+        head = next(rows)
+        for number, size in enumerate([*sizes, sys.maxsize]):
+            part = file.with_name(f"part{number}.csv")
+            with part.open("w") as written:
+                written.write(head)
+                written.writelines(islice(rows, size))
+            yield part
+
+
+def kept(meter: Meter, recipients: int) -> dict[str, Any]:
+    console.print(meter.table(recipients))
+    return {"cpu_us": meter.spent_us(recipients), "memory_mb": {n: round(b / 1e6) for n, b in meter.memory.items()}}
+
+
+async def steadily(flow: Flow, home: Home, file: Path, rate: int) -> dict[str, Any]:
+    topic, ready = await steady.sealed(home, file)
+    meter = Meter(home)
+    took = await steady.paced(home, topic, ready, rate)
+    meter.look()
+    curve: list[tuple[float, dict[str, int]]] = []
+    while not at_rest(curve):
+        curve.append((0.0, await flow.events()))
+        await asyncio.sleep(LOOK_EVERY_S)
+    found = await steady.waited(flow.settings, topic, ready, rate, took)
+    console.print(f"at {rate}/s: {found.registered_to_confirmed} ms registered → confirmed")
+    return found._asdict() | kept(meter, found.registered)
+
+
+async def paid(flow: Flow, meter: Meter, before: dict[str, int]) -> dict[str, Any]:
     """Until nothing is behind and every payout has its outcome; the rate is of the recipients registered."""
     began: float | None = None
     curve: list[tuple[float, dict[str, int]]] = []
     until = time.monotonic() + DEADLINE_S
     while time.monotonic() < until:
-        at, events = time.perf_counter(), await flow.events()
+        at, events = time.perf_counter(), await news(flow, before)
         if began is None and events["recipient.registered"]:
             began = at - LOOK_EVERY_S / 2
         if began is not None:
             curve.append((at - began, events))
             meter.look()
             ordered, ended = events["payout.ordered"], sum(events[topic] for topic in OUTCOMES)
-            still = len(curve) > CALM_LOOKS and curve[-CALM_LOOKS][1] == events
-            if still and ordered and ended >= ordered:
+            if at_rest(curve) and ordered and ended >= ordered:
                 break
         await asyncio.sleep(LOOK_EVERY_S)
     return rates(curve)
 
 
-def rates(curve: list[tuple[float, dict[str, int]]]) -> dict[str, object]:
+async def news(flow: Flow, before: dict[str, int]) -> dict[str, int]:
+    return {topic: count - before[topic] for topic, count in (await flow.events()).items()}
+
+
+def at_rest(curve: Sequence[tuple[float, dict[str, int]]]) -> bool:
+    return len(curve) > CALM_LOOKS and curve[-CALM_LOOKS][1] == curve[-1][1]
+
+
+def rates(curve: Sequence[tuple[float, dict[str, int]]]) -> dict[str, Any]:
     last = curve[-1][1]
-    done: dict[str, object] = {}
+    done: dict[str, Any] = {}
     for topic in ("recipient.registered", "eligibility.decided", "payout.ordered", "payout.confirmed"):
         reached = next((at for at, events in curve if events[topic] >= 0.99 * last[topic]), None)
         best = max(
@@ -146,17 +172,17 @@ def rates(curve: list[tuple[float, dict[str, int]]]) -> dict[str, object]:
             default=0.0,
         )
         done[topic] = {"events": last[topic], "s_to_99_percent": reached, "best_5_s_per_s": round(best)}
-    confirmed_s = done["payout.confirmed"]["s_to_99_percent"]  # type: ignore[index]
-    done["recipients_per_s"] = round(0.99 * last["recipient.registered"] / confirmed_s)
     done["recipients"] = last["recipient.registered"]
+    done["recipients_per_s"] = round(0.99 * done["recipients"] / done["payout.confirmed"]["s_to_99_percent"])
     return done
 
 
-async def told(flow: Flow) -> dict[str, object]:
+async def told(flow: Flow) -> dict[str, Any]:
+    """Until every message that was due has left."""
     began, until = time.perf_counter(), time.monotonic() + DEADLINE_S
-    first: float | None = None
+    before, first, sent = await flow.events(), None, 0
     while time.monotonic() < until:
-        events = await flow.events()
+        events = await news(flow, before)
         sent = events["notification.sent"] + events["notification.unknown"] + events["notification.failed"]
         if first is None and sent:
             first = time.perf_counter()
@@ -167,30 +193,54 @@ async def told(flow: Flow) -> dict[str, object]:
     return {"messages": sent, "seconds": round(seconds, 1), "per_s": round(sent / seconds)}
 
 
-def show(meter: Meter, result: dict[str, object]) -> None:
-    recipients = int(str(result["recipients"]))
-    table = Table("process", "CPU s", "µs a recipient", "most memory", box=None)
-    for name, cpu in sorted(meter.spent().items(), key=lambda one: -one[1]):
-        table.add_row(name, f"{cpu:.1f}", f"{cpu / recipients * 1e6:,.0f}", f"{meter.memory[name] / 1e6:.0f} MB")
-    console.print(table)
-    console.print_json(json.dumps(result))
-
-
-def main() -> int:
-    families = int(sys.argv[1]) if len(sys.argv) > 1 else FAMILIES
-    for name in [name for name in os.environ if name.startswith("SALUR_")]:
-        del os.environ[name]  # a stack of its own
+def run(population: Path, given: argparse.Namespace, filled: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="salur-bench-") as folder:
         home = Home.at(Path(folder) / "home")
         os.environ["SALUR_HOME"] = str(home.root)
-        population = Path(folder) / "population"
-        population.mkdir()
-        generate(population, families, SEED)
+        files = Path(folder) / "population"
+        shutil.copytree(population, files)
         try:
             up(home, Request.given())
-            asyncio.run(measure(home, resolve(home.root), population, families))
+            return asyncio.run(measure(home, resolve(home.root), files, given, filled))
         finally:
             down(home)
+
+
+def ratio(empty: dict[str, Any], filled: dict[str, Any]) -> str:
+    cost, more = (sum(one["cpu_us"].values()) for one in (empty, filled))
+    speed = filled["recipients_per_s"] / empty["recipients_per_s"]
+    return (
+        f"on tables of {filled['filled']:,}: {more / cost:.2f} times the CPU a recipient of empty ones, "
+        f"{speed:.2f} times as many recipients a second"
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.flow", description="How fast the whole flow is.")
+    parser.add_argument("families", nargs="?", type=int, default=FAMILIES, help="about one recipient each")
+    parser.add_argument("--rates", nargs="*", type=int, default=RATES, help="steady registrations a second")
+    parser.add_argument("--filled", type=int, default=0, help="once more on tables that hold so many recipients")
+    parser.add_argument("--only-filled", action="store_true", help="leave the empty tables out")
+    given = parser.parse_args()
+    steady_rows = WARM_UP_ROWS + STEADY_S * sum(given.rates)
+    if given.families < steady_rows + WARM_UP_ROWS:
+        parser.error(f"these rates need more than {steady_rows + WARM_UP_ROWS:,} families")
+    return given
+
+
+def main() -> int:
+    given = arguments()
+    for name in [name for name in os.environ if name.startswith("SALUR_")]:
+        del os.environ[name]  # a stack of its own
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves no stack behind
+    with tempfile.TemporaryDirectory(prefix="salur-bench-") as folder:
+        population = Path(folder)
+        generate(population, given.families, SEED)
+        results = [run(population, given, filled) for filled in ([] if given.only_filled else [0])]
+        if given.filled:
+            results.append(run(population, given, given.filled))
+    if len(results) == 2:
+        console.print(ratio(*results))
     return 0
 
 
