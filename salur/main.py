@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("resume", "Let a stage go on that stopped at a sequence gap or on a flood of poison."),
     "keys": ("keys", "Keys: list, rotate, destroy."),
     "contract": ("contract", "Write AsyncAPI, JSON Schemas and examples of every event."),
+    "monitoring": ("monitoring", "Where Prometheus finds the processes of a running stack."),
     "topics": ("topics", "Topics of the flow: sizes, retention, lag; `check` finds drift."),
 }
 """Command, the module of `salur.commands` whose `register` adds it, and its line in `salur --help`."""

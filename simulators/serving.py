@@ -13,8 +13,10 @@ from typing import IO
 
 import uvloop
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
 HANG_CHECK_S = 0.25
+ANSWERS = Counter("simulator_http_answers", "Answers to HTTP requests", ["simulator", "route", "status"])
 
 
 def common_options(parser: ArgumentParser, port: int) -> None:
@@ -74,7 +76,9 @@ async def _serve(name: str, make_app: Callable[[], web.Application], host: str, 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(make_app(), access_log=None, shutdown_timeout=1.0)
+    app = make_app()
+    _expose(name.partition(" ")[0], app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=1024)
@@ -87,6 +91,22 @@ async def _serve(name: str, make_app: Callable[[], web.Application], host: str, 
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _expose(simulator: str, app: web.Application) -> None:
+    """Adds `GET /metrics`, and counts answers by route and status; what is cut off without an answer is not one."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def count(request: web.Request, response: web.StreamResponse) -> None:
+        if request.transport is None or request.transport.is_closing():
+            return
+        resource = request.match_info.route.resource
+        ANSWERS.labels(simulator, resource.canonical if resource else "", response.status).inc()
+
+    app.router.add_get("/metrics", metrics)
+    app.on_response_prepare.append(count)
 
 
 def cut(request: web.Request) -> web.Response:

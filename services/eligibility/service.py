@@ -3,6 +3,7 @@
 from services.eligibility import rulebook, store
 from services.eligibility.casefile import Office
 from services.eligibility.handler import Handler
+from services.eligibility.metrics import count_decisions
 from services.eligibility.settings import EligibilitySettings
 from services.eligibility.worker import Sweep
 from shared.events.registrations import RecipientFlagged, RecipientRegistered
@@ -18,6 +19,7 @@ INPUTS = (RecipientRegistered.TYPE, RecipientFlagged.TYPE)
 async def build(outbox: Outbox, keyring: Keyring, settings: EligibilitySettings | None = None) -> Service:
     """Raises RulesInvalid for rules that cannot be used, RulesGoBack for those that came before the ones in force."""
     settings = settings or EligibilitySettings()
+    outbox.counted = count_decisions
     rules = rulebook.load(settings.programmes)
     async with outbox.transaction() as transaction:
         rulebook_id = await store.take_rulebook(transaction.tx, rules)

@@ -2,7 +2,9 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-MOVED = Counter("salur_messages_moved", "Messages that came into a state", ["state"])
+MOVED = Counter("salur_messages_moved", "Messages that came into a state", ["channel", "state"])
+WAITING = Gauge("salur_messages_waiting", "Messages that wait to be sent, counted up to 10,000", ["channel"])
+OVERDUE_SECONDS = Gauge("salur_messages_overdue_seconds", "Seconds since the oldest of them was due", ["channel"])
 ANSWERS = Counter("salur_carrier_answers", "Answers to sends", ["channel", "verdict", "code"])
 SEND_SECONDS = Histogram(
     "salur_carrier_send_seconds",

@@ -55,18 +55,20 @@ async def apply(transaction: Transaction, reports: Sequence[Report], at: datetim
     back = [r["message_id"] for r in rows if any(f.fact is Fact.REFUSED_FOR_NOW for f in by_message[r["message_id"]])]
     replaced = await store.newer_waiting(tx, back) if back else set()
     moved: list[store.Moved] = []
+    came: Tally[tuple[str, str]] = Tally()
     for row in rows:
         message_id = row["message_id"]
         change, events = _follow(row, by_message[message_id], message_id in replaced, at)
         if change is not None:
             moved.append(change)
+            came[row["channel"], change.state] += 1
             transaction.emit(events)
     if moved:
         await store.move(tx, moved, at)
         if untold := [m.message_id for m in moved if m.state in _DID_NOT_ARRIVE]:
             await store.take_back_told(tx, untold)
-    for state, count in Tally(change.state for change in moved).items():
-        MOVED.labels(state).inc(count)
+    for (channel, state), count in came.items():
+        MOVED.labels(channel, state).inc(count)
     return len(moved)
 
 

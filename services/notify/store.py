@@ -320,9 +320,17 @@ async def expired_claims(tx: asyncpg.Connection, at: datetime, limit: int) -> li
     return [row["message_id"] for row in rows]
 
 
-async def waiting_count(pool: asyncpg.Pool) -> int:
-    count: int = await pool.fetchval("SELECT count(*) FROM message WHERE state = 'waiting'")
-    return count
+async def waiting(pool: asyncpg.Pool, most: int) -> tuple[int, float]:
+    """How many messages wait, counted up to `most`, and the seconds since the first of them was due; 0 when none is."""
+    row = await pool.fetchrow(
+        """
+        SELECT count(*), greatest(0, coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0))::float8
+        FROM (SELECT due_at FROM message WHERE state = 'waiting' ORDER BY due_at, message_id LIMIT $1) AS m
+        """,
+        most,
+    )
+    assert row
+    return row[0], row[1]
 
 
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:

@@ -19,7 +19,7 @@ from services.notify import store
 from services.notify.carriers.carrier import Answer, Carrier
 from services.notify.domain.messages import Composed, Decided, Names
 from services.notify.domain.states import Fact, State
-from services.notify.metrics import ANSWERS, IN_FLIGHT, MOVED, SEND_SECONDS
+from services.notify.metrics import ANSWERS, IN_FLIGHT, MOVED, OVERDUE_SECONDS, SEND_SECONDS, WAITING
 from services.notify.pace import Pace
 from services.notify.progress import Report, apply
 from services.notify.wording import Person, Unreachable, decided_of, decisions_for, open_contact, payout_for
@@ -36,6 +36,7 @@ CLAIM_MARGIN_S = 30.0
 RETRY_FIRST_S = 2.0
 RETRY_MOST_S = 900.0
 SETTLE_MAX = 500
+MEASURED_MAX = 10_000
 CLOSE_WITHIN_S = 5.0
 
 _FACTS: dict[str, Fact] = {
@@ -155,7 +156,7 @@ class Sender:
             if told:
                 await store.keep_told(tx, told)
         for claim in claims:
-            MOVED.labels(claim.state).inc()
+            MOVED.labels(self.carrier.channel, claim.state).inc()
         return outgoing, len(rows)
 
     def _reach(self, row: asyncpg.Record) -> _Due:
@@ -238,5 +239,24 @@ class Settler:
         return await apply(transaction, reports, at)
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How many messages wait to be sent, and since when, for the metrics. `turn` is a worker's turn."""
+
+    outbox: Outbox
+    channel: str
+
+    async def turn(self) -> int:
+        waiting, overdue_s = await store.waiting(self.outbox.pool, MEASURED_MAX)
+        WAITING.labels(self.channel).set(waiting)
+        OVERDUE_SECONDS.labels(self.channel).set(overdue_s)
+        return 0
+
+
 def workers(sender: Sender, settler: Settler) -> tuple[Worker, ...]:
-    return (Worker("send", sender.turn, pause_s=0.1), Worker("settle", settler.turn, pause_s=2.0))
+    measure = Measure(sender.outbox, sender.carrier.channel)
+    return (
+        Worker("send", sender.turn, pause_s=0.1),
+        Worker("settle", settler.turn, pause_s=2.0),
+        Worker("measure", measure.turn, pause_s=10.0),
+    )

@@ -18,6 +18,7 @@ from services.payout.domain.answers import Answer, Said
 from services.payout.domain.doubt import Adopted, Case, Clear, Held, Later, resolve
 from services.payout.domain.references import reference
 from services.payout.domain.states import PayoutState
+from services.payout.metrics import CONTRADICTIONS
 from services.payout.store import doubts, orders
 from services.payout.store.doubts import Resolved
 from services.payout.worker import CLAIM_MARGIN_S
@@ -111,6 +112,7 @@ class DoubtWorker:
                 await doubts.adopt(tx, adopted, now)
             if contradictions:
                 log.critical("the bank has what a restored database does not know of", count=len(contradictions))
+                CONTRADICTIONS.inc(len(contradictions))
                 await orders.report_contradictions(tx, contradictions, now)
 
     def _reference(self, row: Any, attempt: int) -> str:

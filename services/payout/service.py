@@ -1,13 +1,15 @@
 """The payout service put together."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from services.payout import api, configuration
+from services.payout import api, configuration, metrics
 from services.payout.channels.bulk_bank import BulkBank
 from services.payout.doubts import DoubtWorker
 from services.payout.gathering import Gathering, gathering
 from services.payout.handler import handle
 from services.payout.settings import PayoutSettings
+from services.payout.store import orders
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
 from shared.events import EligibilityDecided
@@ -21,6 +23,13 @@ SWEEP_PAUSE_S = 0.2
 BANK_PAUSE_S = 0.25
 INQUIRY_PAUSE_S = 0.25
 DOUBTS_PAUSE_S = 1.0
+MEASURE_PAUSE_S = 10.0
+MEASURED_MAX = 10_000
+
+
+async def _measure(outbox: Outbox) -> int:
+    metrics.show_orders(await orders.unfinished(outbox.pool, MEASURED_MAX))
+    return 0
 
 
 def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitable[Service]]:
@@ -28,9 +37,12 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
     known = configuration.load(settings.payout_programmes, settings.payout_banks, settings.payout_reasons)
 
     async def build(outbox: Outbox, keyring: Keyring) -> Service:
+        outbox.counted = metrics.count_payouts
+        metrics.announce(known)
         sweep = Sweep(outbox, known, settings.sweep_decisions_max)
         enough = settings.sweep_decisions_max // 4
         workers = [Worker("sweep", gathering(sweep.turn, enough, SWEEP_PAUSE_S), SWEEP_PAUSE_S)]
+        workers.append(Worker("measure", partial(_measure, outbox), MEASURE_PAUSE_S))
         channels = []
         for name, bank in known.banks.items():
             channel = BulkBank(name, bank, settings.bank_url, settings.bank_token.get_secret_value())

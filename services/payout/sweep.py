@@ -5,14 +5,14 @@ decision that arrives beside it is missed (it becomes due, and a later turn sees
 ordered. Any number of processes may sweep: a cycle that another one works on is passed over.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from services.payout import events
+from services.payout import events, metrics
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
 from services.payout.domain.ledger import Account, Transfer
@@ -45,10 +45,13 @@ class Sweep:
     outbox: Outbox
     configuration: Configuration
     decisions_max: int = 2000
+    _shown: dict[str, str] = field(default_factory=dict)
+    """Open cycle and its programme, whose budget the metrics show."""
 
     async def turn(self) -> int:
         """One bounded step in every cycle that is open or closing. Trouble with one does not keep the others."""
         working = await cycles.working(self.outbox.pool)
+        self._forget_budgets({cycle for cycle, state in working if state == "open"})
         moved, errors = 0, []
         for cycle, state in working:
             try:
@@ -70,6 +73,8 @@ class Sweep:
             due = await decisions.due(tx, cycle["programme"], cycle["number"], self.decisions_max)
             returned_idr = await ledger.balance_idr(tx, cycle_id, Account.RETURNED)
             available_idr = returned_idr + await ledger.balance_idr(tx, cycle_id, Account.BUDGET)
+            self._shown[cycle_id] = cycle["programme"]
+            metrics.show_budget(cycle["programme"], cycle["budget_idr"], available_idr)
             advanced_idr = await ledger.advanced_idr(tx, cycle_id)
             if advanced_idr and available_idr:
                 await ledger.add(tx, _repaid(cycle_id, advanced_idr, returned_idr, available_idr, at))
@@ -91,6 +96,10 @@ class Sweep:
             await ledger.add(tx, written.transfers)
             transaction.emit(written.events)
             return len(plan.settled) + sum(not one.arrives for one in plan.asking[: plan.served])
+
+    def _forget_budgets(self, open_cycles: Set[str]) -> None:
+        for cycle in self._shown.keys() - open_cycles:
+            metrics.forget_budget(self._shown.pop(cycle))
 
     async def wind_up(self, cycle_id: str) -> int:
         """One turn of a closing cycle: who is still queued is told that it ended; then what it has left goes back."""

@@ -25,6 +25,7 @@ from services.payout.domain.orders import BankOrder
 from services.payout.domain.states import PayoutState
 from services.payout.events import cause_of, told
 from services.payout.gathering import Gathering
+from services.payout.metrics import BANK_SECONDS, CONTRADICTIONS, count_answers
 from services.payout.store import decisions, ledger, orders
 from services.payout.store.orders import Settled
 from shared.errors import CannotOpen, Erased, KeyMissing, Trouble
@@ -68,6 +69,7 @@ class BankWorker:
             return 0
         sends = {row["reference"]: row["sends"] for row in claimed.rows}
         answers, trouble = await self.call(claimed)
+        count_answers(self.name, answers)
         await self.record(answers, sends, claimed.sent_at)
         if trouble:
             raise trouble
@@ -88,6 +90,7 @@ class BankWorker:
             answers = await self.channel.ask(references, stamped_at=asked_at)
         except (NotSent, OutcomeUnknown) as error:
             answers, trouble = [Answer(reference, Said.UNCLEAR) for reference in references], error
+        count_answers(self.name, answers)
         await self.record(answers, {row["reference"]: row["sends"] for row in rows}, asked_at)
         if trouble:
             raise trouble
@@ -111,7 +114,8 @@ class BankWorker:
             if monotonic() - claimed.began_s > self.bank.timestamp_tolerance_s:
                 raise NotSent("the claim is too old for the bank to take the call")
             sends = sum(row["sends"] for row in claimed.rows)
-            return answers + await self.channel.send(ready, sends=sends, stamped_at=claimed.sent_at), None
+            with BANK_SECONDS.labels(self.name).time():
+                return answers + await self.channel.send(ready, sends=sends, stamped_at=claimed.sent_at), None
         except NotSent as error:
             rest, trouble = Said.NOT_TAKEN, error
         except OutcomeUnknown as error:
@@ -190,6 +194,7 @@ class BankWorker:
             await decisions.make_due(tx, written.due)
         if written.contradictions:
             log.critical("the bank contradicts the books", count=len(written.contradictions))
+            CONTRADICTIONS.inc(len(written.contradictions))
             await orders.report_contradictions(tx, written.contradictions, now)
         await ledger.add(tx, written.transfers)
 

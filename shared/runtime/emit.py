@@ -56,6 +56,8 @@ class Outbox:
     partitions: int
     event_bytes_max: int = 900_000
     committed: Callable[[Sequence[OutboxRow]], None] = lambda _: None
+    counted: Callable[[Sequence[Event[Any]]], None] = lambda _: None
+    """Is shown every event that was committed: what a service counts of them for its own metrics."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -69,6 +71,7 @@ class Outbox:
                 yield transaction
                 rows = await self._write(transaction)
             EVENTS_OUT.count(self.service, transaction.events)
+            self.counted(transaction.events)
         if rows:
             self.committed(rows)
 

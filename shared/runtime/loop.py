@@ -5,7 +5,7 @@ committed there are for lag tools.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
@@ -98,6 +98,7 @@ class Loop:
     _resumed_look_at: float = 0.0
     _topics_look_at: float = 0.0
     _missing_since: float | None = None
+    _lagging: set[Place] = field(default_factory=set)
 
     @property
     def service(self) -> str:
@@ -204,6 +205,8 @@ class Loop:
                 self.breaker_open = error.message
                 self._resumed = await resumption.newest(self.turn.outbox.pool)
                 consumer.pause(*consumer.assignment())
+        elif not self.breaker_open:
+            self._caught_up()
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
         return len(messages)
@@ -272,6 +275,7 @@ class Loop:
         """Reads the stored positions and seeks to them; first publishes what an earlier owner left in the outbox."""
         assigned = consumer.assignment()
         owned = frozenset(tp.partition for tp in assigned)
+        self._forget_lag(assigned)
         self.turn.positions.clear()
         for place in self.stopped:
             STOPPED.labels(self.service, *map(str, place)).set(0)
@@ -309,11 +313,26 @@ class Loop:
             await consumer.commit(reached)
 
     def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
-        for message in {Place(m.topic, m.partition): m for m in messages}.values():
+        for place, message in {Place(m.topic, m.partition): m for m in messages}.items():
+            self._lagging.add(place)
             label = (self.service, message.topic, str(message.partition))
             end = consumer.highwater(TopicPartition(message.topic, message.partition)) or message.offset + 1
             LAG_MESSAGES.labels(*label).set(max(0, end - message.offset - 1))
             LAG_SECONDS.labels(*label).set(max(0.0, time() - message.timestamp_ms / 1000))
+
+    def _caught_up(self) -> None:
+        """Kafka had nothing more; a partition that stands keeps the lag with which it stopped."""
+        for place in self._lagging - self.stopped.keys():
+            LAG_MESSAGES.labels(self.service, *map(str, place)).set(0)
+            LAG_SECONDS.labels(self.service, *map(str, place)).set(0)
+        self._lagging &= self.stopped.keys()
+
+    def _forget_lag(self, assigned: Set[TopicPartition]) -> None:
+        """Of what went to another process that one tells the lag."""
+        for place in [place for place in self.turn.positions if TopicPartition(*place) not in assigned]:
+            LAG_MESSAGES.remove(self.service, *map(str, place))
+            LAG_SECONDS.remove(self.service, *map(str, place))
+            self._lagging.discard(place)
 
 
 def _require_held(tp: TopicPartition, offset: int, starts: Mapping[Any, int], ends: Mapping[Any, int]) -> None:

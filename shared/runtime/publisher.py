@@ -32,6 +32,9 @@ POLL_S = 0.05
 ROWS_A_ROUND = 64
 ROWS_IN_MEMORY_MAX = 256
 RECORD_BATCH_BYTES = 900_000
+COUNT_S = 5.0
+"""How often an outbox that does not fit into one round is counted, for the metric alone."""
+COUNT_MAX = 10_000
 
 
 class TopicTooSmall(Trouble):
@@ -58,6 +61,7 @@ class Publisher:
     _producer: AIOKafkaProducer | None = None
     _round: asyncio.Lock = field(default_factory=asyncio.Lock)
     _look_at: float = 0.0
+    _count_at: float = 0.0
 
     def own(self, partitions: frozenset[int]) -> None:
         """From now on this process publishes these partitions; forgets what it knew, as others may have written."""
@@ -147,6 +151,7 @@ class Publisher:
 
     async def _from_database(self) -> list[OutboxRow]:
         if not self.owned:
+            OUTBOX_DEPTH.labels(self.service).set(0)
             return []
         rows = await self.pool.fetch(
             """
@@ -159,8 +164,20 @@ class Publisher:
             sorted(self.owned),
             ROWS_A_ROUND,
         )
-        OUTBOX_DEPTH.labels(self.service).set(len(rows))
+        if len(rows) < ROWS_A_ROUND:
+            OUTBOX_DEPTH.labels(self.service).set(len(rows))
+        elif monotonic() > self._count_at:
+            self._count_at = monotonic() + COUNT_S
+            OUTBOX_DEPTH.labels(self.service).set(await self._count())
         return [OutboxRow(*row) for row in rows]
+
+    async def _count(self) -> int:
+        waiting: int = await self.pool.fetchval(
+            "SELECT count(*) FROM (SELECT FROM outbox WHERE partition = ANY ($1::int[]) LIMIT $2) AS o",
+            sorted(self.owned),
+            COUNT_MAX,
+        )
+        return waiting
 
     async def _delete(self, rows: Sequence[OutboxRow]) -> None:
         await self.pool.execute(

@@ -32,6 +32,7 @@ from shared.runtime.turn import Turn
 from shared.runtime.worker import Worker, keep_working
 from shared.settings import ServiceSettings
 from shared.telemetry import logs
+from shared.telemetry.metrics import BREAKER_OPEN, EVENTS_OUT, TROUBLES
 
 log = structlog.get_logger()
 
@@ -86,6 +87,7 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
     outbox = Outbox(name, pool, settings.partitions, settings.event_bytes_max)
     service = await build(outbox, keyring)
     names = (*service.stage.topics, *outputs_of(name))
+    _begin_at_zero(name, service)
     outbox.partitions = await _patiently(lambda: ensure_topics(settings, names))
     every = range(outbox.partitions)
     await _patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
@@ -110,6 +112,14 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
         pool.terminate()
         presence.terminate()
     log.info("stopped")
+
+
+def _begin_at_zero(name: topics.Service, service: Service) -> None:
+    """Prometheus sees no increase in a counter whose first value is not zero."""
+    EVENTS_OUT.announce(name, (model.TYPE for topic in outputs_of(name) if (model := topics.topic_named(topic).model)))
+    for where in ("stage", "publish", *(worker.name for worker in service.workers)):
+        TROUBLES.labels(name, where)
+    BREAKER_OPEN.labels(name).set(0)
 
 
 def _problems(loop: Loop) -> list[str]:

@@ -16,6 +16,11 @@ class _EventsOut:
         self._out = Counter("salur_events_out", "Events committed to the outbox", ["service", "type"])
         self._rejected = Counter("salur_events_rejected", "Rejections: the business said no", ["service", "type"])
 
+    def announce(self, service: str, types: Iterable[str]) -> None:
+        """From now on these stand at zero: the first event of a type is then seen as an increase."""
+        for kind in types:
+            self._out.labels(service, kind)
+
     def count(self, service: str, events: Iterable[Event[Any]]) -> None:
         for kind, count in Tally(event.type for event in events).items():
             self._out.labels(service, kind).inc(count)
@@ -34,8 +39,12 @@ BATCH_SECONDS = Histogram(
     "salur_batch_seconds", "Seconds a turn", ["service"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 )
 LAG_MESSAGES = Gauge("salur_lag_messages", "Messages not yet handled", ["service", "topic", "partition"])
-LAG_SECONDS = Gauge("salur_lag_seconds", "Age of the message handled last", ["service", "topic", "partition"])
-OUTBOX_DEPTH = Gauge("salur_outbox_rows", "Outbox rows of the owned partitions that wait for Kafka", ["service"])
+LAG_SECONDS = Gauge(
+    "salur_lag_seconds", "Age of the message handled last; 0 once all are handled", ["service", "topic", "partition"]
+)
+OUTBOX_DEPTH = Gauge(
+    "salur_outbox_rows", "Outbox rows of the owned partitions that wait for Kafka, counted up to 10,000", ["service"]
+)
 STOPPED = Gauge("salur_partition_stopped", "1: a sequence gap stopped it", ["service", "topic", "partition"])
 BREAKER_OPEN = Gauge("salur_breaker_open", "1: too large a share was poison, the stage stands", ["service"])
 TROUBLES = Counter("salur_troubles", "Database, broker or outside system was away", ["service", "where"])

@@ -76,8 +76,11 @@ def test_a_recipients_story_is_told(demo: Demo) -> None:
     told = demo.salur("trace", "--nik-stdin", "--json", given=nik)
     assert told.returncode == 0, told.stderr
     assert nik not in told.stdout
-    types = {step["type"] for step in json.loads(told.stdout)["steps"]}
-    assert {"recipient.registered", "eligibility.decided"} <= types
+    steps = json.loads(told.stdout)["steps"]
+    assert {"recipient.registered", "eligibility.decided"} <= {step["type"] for step in steps}
+    traces = {(step["submission"], step["trace"]) for step in steps}
+    assert len(traces) == len({submission for submission, _ in traces}), "one trace from a submission to its messages"
+    assert None not in {trace for _, trace in traces}
 
 
 def test_the_audit_proves_every_stage(demo: Demo) -> None:

@@ -183,6 +183,7 @@ async def test_a_recipients_story(told: World) -> None:
     registered, *decisions = story["steps"]
     assert (registered["type"], registered["cause"]) == (REGISTERED, "file-3")
     assert {step["cause"] for step in decisions} == {registered["id"]}
+    assert len({step["trace"] for step in story["steps"]} - {None}) == 1
     assert {step["data"]["programme"] for step in decisions} == {"sembako", "pkh", "bantuan-polman"}
     assert {step["partition"] for step in story["steps"]} == {partition_of(recipient(3).encode(), 8)}
     assert story["now"]["registry"]["recipient"][0]["village"] == "7604031005"

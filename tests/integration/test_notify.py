@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from services.notify import store
 from services.notify.domain.purposes import message_id
 from services.notify.domain.states import Fact
 from services.notify.progress import Report, apply
@@ -380,6 +381,17 @@ async def test_quiet_time_lets_news_gather(database: str, keys: Path) -> None:
         assert await claim_all(desk) == []
         await asyncio.sleep(0.7)
         assert len(await claim_all(desk)) == 1
+
+
+async def test_what_waits_is_measured(desk: Desk) -> None:
+    assert await store.waiting(desk.pool, 10_000) == (0, 0)
+    await desk.hand([desk.decided(n) for n in range(5)])
+    await desk.pool.execute("UPDATE message SET due_at = now() - interval '1 hour'")
+    waiting, overdue_s = await store.waiting(desk.pool, 10_000)
+    assert waiting == 5
+    assert 3600 <= overdue_s < 3660
+    await claim_all(desk)
+    assert await store.waiting(desk.pool, 10_000) == (0, 0)
 
 
 async def test_the_service_cannot_unmake_a_message(desk: Desk) -> None:

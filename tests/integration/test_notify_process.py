@@ -103,7 +103,7 @@ async def test_a_killed_service_goes_on_and_tells_nobody_twice(kafka: str, datab
             await desk.pool.execute("UPDATE message SET claimed_until = now() WHERE state = 'sending'")
             await until(all_are_settled, 60)
             async with aiohttp.ClientSession() as s, s.get(f"http://127.0.0.1:{port}/metrics") as response:
-                assert 'salur_messages_moved_total{state="delivered"}' in await response.text()
+                assert 'salur_messages_moved_total{channel="whatsapp",state="delivered"}' in await response.text()
         states = await desk.states()
         books = Counter(line["callback_data"] for line in await carrier.books())
     assert max(books.values()) == 1, "somebody was told twice"

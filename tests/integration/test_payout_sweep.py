@@ -7,13 +7,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
-from services.payout import api
+from services.payout import api, metrics
 from services.payout.domain.states import CYCLE, PAYOUT, Transition
 from services.payout.store import orders
 from shared.clock import now
 from tests.integration.paying import Desk, desk_on, number, recipient
 
+ORDERED_IDR = ("salur_payout_idr_total", {"programme": "sembako", "outcome": "ordered", "code": ""})
 ORDERED, QUEUED, CANCELLED, FAILED = "payout.ordered", "payout.queued", "payout.cancelled", "payout.failed"
 
 
@@ -307,6 +309,26 @@ async def test_every_eligible_decision_has_a_standing_with_its_reason(desk: Desk
     assert [tuple(r) for r in await desk.rows("SELECT standing, place FROM standing ORDER BY recipient_id")] == [
         ("ordered", None), ("queued", 1),
     ]  # fmt: skip
+
+
+async def test_metrics_show_the_budget_of_open_cycles_and_the_orders_on_their_way(desk: Desk) -> None:
+    desk.outbox.counted = metrics.count_payouts
+    before = REGISTRY.get_sample_value(*ORDERED_IDR) or 0
+    await desk.open_cycle(500_000)
+    await desk.decide(*(desk.decision(n) for n in range(1, 5)))
+    await desk.sweep_all()
+    await desk.sweep.turn()
+    assert (REGISTRY.get_sample_value(*ORDERED_IDR) or 0) - before == 400_000
+    sembako = {"programme": "sembako"}
+    assert REGISTRY.get_sample_value("salur_budget_idr", sembako) == 500_000
+    assert REGISTRY.get_sample_value("salur_budget_left_idr", sembako) == 100_000
+    await desk.bank.claim()
+    ((state, count, oldest_s),) = await orders.unfinished(desk.outbox.pool, 10_000)
+    assert (state, count) == ("claimed", 2)
+    assert 0 <= oldest_s < 60
+    await desk.outbox.pool.execute("UPDATE cycle SET state = 'closing'")
+    await desk.sweep_all()
+    assert REGISTRY.get_sample_value("salur_budget_left_idr", sembako) is None
 
 
 async def test_the_database_is_the_one_clock(desk: Desk) -> None:

@@ -115,6 +115,16 @@ async def test_wrong_calls_are_answered_as_the_standard_says_and_pay_nothing(tmp
         assert [line["reference"] for line in await bank.books()] == ["r-ok", "r-1"]
 
 
+async def test_it_tells_what_it_answered(tmp_path: Path) -> None:
+    async with running("bank", tmp_path) as bank:
+        await ask(bank, ["A" * 20])
+        async with aiohttp.ClientSession() as session, session.get(bank.url + "/metrics") as response:
+            told = await response.text()
+    route = "/v1.0/bulk-transfer/status"
+    assert f'simulator_http_answers_total{{route="{route}",simulator="bank",status="200"}} 1.0' in told
+    assert "process_cpu_seconds_total" in told
+
+
 async def test_refusals_are_by_account_and_never_pay(tmp_path: Path) -> None:
     async with running("bank", tmp_path, *QUIET, "--refused", 1) as bank:
         transfers = [transfer(f"r-{number}", account=f"{number:015d}") for number in range(300)]

@@ -75,9 +75,9 @@ def _root(cause: str | None, steps: list[Step], language: Language) -> str:
         submission = step.data.get("submission")
         if isinstance(submission, dict) and submission.get("id") == cause:
             at = _time(datetime.fromisoformat(submission["submitted_at"]))
-            return (
-                f"{_HEADS['submission'][language]} {escape(submission['source'])}/{escape(str(cause))}  [dim]{at}[/dim]"
-            )
+            named = f"{escape(submission['source'])}/{escape(str(cause))}"
+            trace = f"  trace {escape(step.trace)}" if step.trace else ""
+            return f"{_HEADS['submission'][language]} {named}  [dim]{at}{trace}[/dim]"
     return f"{_HEADS['cause'][language]} {escape(str(cause))}" if cause else "…"
 
 

@@ -26,6 +26,8 @@ class Step(BaseModel):
     """id of the event or submission that caused it"""
     submission: str | None
     """id of the submission, or of the officer's act, that everything began with"""
+    trace: str | None
+    """trace id of its `traceparent`: the same from a submission to the last message about it"""
     topic: str
     partition: int
     offset: int
@@ -83,6 +85,7 @@ def _step(tp: TopicPartition, record: ConsumerRecord, sequence: int | None) -> S
             id=event["id"],
             cause=event.get("causationid"),
             submission=event.get("correlationid"),
+            trace=trace_id(event.get("traceparent")),
             topic=tp.topic,
             partition=tp.partition,
             offset=record.offset,
@@ -91,6 +94,12 @@ def _step(tp: TopicPartition, record: ConsumerRecord, sequence: int | None) -> S
         )
     except (ValueError, LookupError, TypeError):
         return None
+
+
+def trace_id(traceparent: object) -> str | None:
+    """The part of a W3C `traceparent` that all events of one story share."""
+    parts = traceparent.split("-") if isinstance(traceparent, str) else []
+    return parts[1] if len(parts) == 4 else None
 
 
 def _masked(value: Any) -> Any:

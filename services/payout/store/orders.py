@@ -136,6 +136,25 @@ async def move(tx: asyncpg.Connection, moves: Sequence[Settled], at: datetime) -
     )
 
 
+async def unfinished(tx: asyncpg.Pool, most: int) -> list[tuple[str, int, float]]:
+    """State, how many orders, and the seconds that the oldest stands so; of `most` that are due first."""
+    rows = await tx.fetch(
+        """
+        SELECT state, count(*), extract(epoch FROM clock_timestamp() - min(since))::float8
+        FROM (
+            (
+                SELECT state, since FROM payout WHERE state IN ('ordered', 'unsent') ORDER BY channel, due_at LIMIT $1
+            ) UNION ALL (
+                SELECT state, since FROM payout WHERE state IN ('claimed', 'unknown') ORDER BY channel, due_at LIMIT $1
+            )
+        ) AS p
+        GROUP BY state
+        """,
+        most,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 async def report_contradictions(tx: asyncpg.Connection, found: Sequence[tuple[str, str]], at: datetime) -> None:
     """(reference, detail), each kept once."""
     await tx.execute(
