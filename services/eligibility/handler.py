@@ -8,11 +8,11 @@ from services.eligibility import store
 from services.eligibility.casefile import Casefile, Office
 from services.eligibility.domain.book import Decision, Registration
 from services.eligibility.domain.facts import FactsInvalid
-from shared.errors import CannotOpen
+from shared.errors import CannotOpen, KeyMissing
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
 from shared.events.registrations import RecipientFlagged, RecipientRegistered
-from shared.runtime.stage import Batch, Unusable
+from shared.runtime.stage import Batch, KeyAway, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Handler:
     office: Office
 
     async def handle(self, batch: Batch, tx: asyncpg.Connection) -> list[Event[EligibilityDecided]]:
-        """Raises Unusable with the events whose facts do not open, Meanwhile (trouble)."""
+        """Raises Unusable with the events whose facts do not open, KeyAway with those whose key is not here, Meanwhile
+        and KeyMissing (trouble)."""
         registrations = batch.of(RecipientRegistered)
         recipients = sorted({event.subject for _, event in batch})
         rows = await store.lock_recipients(tx, recipients)
@@ -35,6 +36,10 @@ class Handler:
                 decisions = self._apply(casefile, event)
             except (CannotOpen, FactsInvalid) as error:
                 raise self._unusable(batch, type(error).__name__) from None
+            except KeyMissing as error:
+                if error.key_id is None:
+                    raise
+                raise KeyAway([(e, key_id) for _, e in batch if (key_id := self._missing_key(e))]) from None
             if decisions:
                 answers += casefile.answer(decisions, event.cause, by_rules=False)
         await casefile.close(tx)
@@ -63,15 +68,29 @@ class Handler:
         )
 
     def _opens(self, event: Event[RecipientRegistered | RecipientFlagged]) -> bool:
-        opener, data = self.office.opener, event.data
         try:
-            if isinstance(data, RecipientFlagged):
-                opener.flags(event.subject, data.flags)
-            else:
-                opener.facts(event.subject, data.eligibility)
+            self._open(event)
         except (CannotOpen, FactsInvalid):
             return False
+        except KeyMissing:
+            pass  # another fault, met when the batch is handed in again
         return True
+
+    def _missing_key(self, event: Event[RecipientRegistered | RecipientFlagged]) -> str | None:
+        try:
+            self._open(event)
+        except (CannotOpen, FactsInvalid):
+            pass
+        except KeyMissing as error:
+            return error.key_id
+        return None
+
+    def _open(self, event: Event[RecipientRegistered | RecipientFlagged]) -> None:
+        opener, data = self.office.opener, event.data
+        if isinstance(data, RecipientFlagged):
+            opener.flags(event.subject, data.flags)
+        else:
+            opener.facts(event.subject, data.eligibility)
 
     def _registration(self, recipient_id: str, data: RecipientRegistered) -> Registration:
         return Registration(

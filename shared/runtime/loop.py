@@ -168,6 +168,8 @@ class Loop:
     async def _once(self, consumer: AIOKafkaConsumer) -> int:
         """One poll and what follows from it. Returns how many messages it gave."""
         await self._look_whether_resumed()
+        if self.turn.held and self.turn.awaited.over(self.turn.held.values()):
+            self._taken = -1
         generation = self._generation.number
         if not await self._topics_are_there(consumer, anew=generation != self._taken):
             return 0
@@ -209,14 +211,14 @@ class Loop:
         return len(messages)
 
     async def _handle(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
-        started = perf_counter()
-        screened = screen(
-            (m for m in messages if Place(m.topic, m.partition) in self.turn.positions), self.turn.positions
-        )
+        started, held = perf_counter(), self.turn.held
+        working = self.turn.positions.keys() - held.keys()
+        screened = screen((m for m in messages if (m.topic, m.partition) in working), self.turn.positions)
         self._stop_at_gaps(consumer, screened)
         REPUBLISHED.labels(self.service).inc(screened.dropped)
         if screened.taken:
             await self.turn.handle(screened.taken)
+        consumer.pause(*(TopicPartition(*place) for place in held if TopicPartition(*place) in consumer.assignment()))
         await self.turn.skip_to(screened.reached)
         self._share = min(1.0, self._share * 2)
         BATCH_MESSAGES.labels(self.service).observe(len(messages))
@@ -273,6 +275,7 @@ class Loop:
         assigned = consumer.assignment()
         owned = frozenset(tp.partition for tp in assigned)
         self.turn.positions.clear()
+        self.turn.let_go()
         for place in self.stopped:
             STOPPED.labels(self.service, *map(str, place)).set(0)
         self.stopped.clear()

@@ -27,6 +27,7 @@ from tests.integration.notify_desk import free_port
 
 ROOT = Path(__file__).parents[2]
 STANDS_S = 45.0
+KEY_WAIT_S = 3.0
 _COUNTED = re.compile(r"^(salur_\w+_total)\{([^}]*)\} ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -133,6 +134,7 @@ async def service(of: Fuzzed, settings: ServiceSettings, folder: Path) -> AsyncI
         "SALUR_KEYS": str(settings.keys),
         "SALUR_HTTP_PORT": str(port),
         "SALUR_SESSION_TIMEOUT_MS": "10000",
+        "SALUR_KEY_WAIT_S": f"{KEY_WAIT_S}",
         **of.environment,
     }
     with log.open("ab") as output:
