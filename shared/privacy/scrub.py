@@ -62,9 +62,12 @@ def scrub_exception(error: BaseException) -> str:
     return scrub_text("".join(traceback.format_exception(error)).rstrip("\n"))
 
 
-def scrub_errors(error: ValidationError) -> list[dict[str, Any]]:
-    """What is wrong, as `{loc, type, msg}`: no input, no context, and no message that repeats the input."""
-    return scrub_problems(error.errors(include_url=False, include_context=False))
+def scrub_errors(error: ValidationError, most: int | None = None) -> list[dict[str, Any]]:
+    """What is wrong, as `{loc, type, msg}`: no input, no context, and no message that repeats the input.
+
+    `most`: only the first so many.
+    """
+    return scrub_problems(error.errors(include_url=False, include_context=False)[:most])
 
 
 def scrub_problems(problems: list[Any]) -> list[dict[str, Any]]:

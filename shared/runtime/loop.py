@@ -47,6 +47,9 @@ from shared.telemetry.metrics import (
 log = structlog.get_logger()
 
 POLL_MS = 200
+FETCH_BYTES = 8 * 1024 * 1024
+"""What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
+PARTITION_FETCH_BYTES = 1024 * 1024
 GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
@@ -125,7 +128,8 @@ class Loop:
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=self.settings.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, self.settings.session_timeout_ms // 3),
-            max_partition_fetch_bytes=2 * 1024 * 1024,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=500,
         )
         self._taken = -1
