@@ -30,7 +30,8 @@ console = Console()
 
 
 class Outcome(NamedTuple):
-    """One service. Rates are good messages a second; memory is in MB, at each quarter of the mixed run."""
+    """One service. Rates are good messages a second; `cpu_` is the process's own CPU for one good message, with the
+    junk that came beside it: other programs on the machine change it little. Memory at each quarter of the run."""
 
     service: str
     junk: int
@@ -39,6 +40,8 @@ class Outcome(NamedTuple):
     rejected: int
     alone_a_s: float
     beside_a_s: float
+    cpu_alone_us: float
+    cpu_beside_us: float
     memory_mb: tuple[float, ...]
 
 
@@ -78,11 +81,13 @@ async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: in
     writer.write((of.main, of.good(n)) for n in range(FIRST_GOOD, FIRST_GOOD + alone))
     async with service(of, settings, folder) as process:
         alone_s = await through(of, settings, writer, process, 3_600)
+        cpu_alone_s = process.cpu_s()
     before = writer.total
     writer.write(mixed(of, 0, junk))
     async with service(of, settings, folder) as process:
         sampler = Sampler(process, writer.total - before, of.service)
         beside_s = await through(of, settings, writer, process, 7_200, lambda done: sampler(done - before))
+        cpu_beside_s = process.cpu_s()
         sampler(writer.total - before)
         handled = await process.counted("salur_events_in_total")
         dead = await process.counted("salur_events_poisoned_total")
@@ -90,24 +95,42 @@ async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: in
     total = writer.total - before
     good = total - junk
     assert handled == total, f"{handled} of {total} were handled"
-    return Outcome(of.service, junk, good, dead, rejected, alone / alone_s, good / beside_s, tuple(sampler.memory))
+    cpu = cpu_alone_s / alone * 1e6, cpu_beside_s / good * 1e6
+    return Outcome(
+        of.service, junk, good, dead, rejected, alone / alone_s, good / beside_s, *cpu, tuple(sampler.memory)
+    )
 
 
 def shown(outcomes: list[Outcome]) -> Table:
     table = Table(
-        "service", "junk", "good", "dead letters", "rejected", "good/s alone", "good/s beside", "ratio", "memory MB"
+        "service",
+        "junk",
+        "good",
+        "dead letters",
+        "rejected",
+        "good/s alone",
+        "good/s beside",
+        "ratio",
+        "CPU µs alone",
+        "CPU µs beside",
+        "memory MB",
     )
     for o in outcomes:
         memory = " ".join(f"{mb:.0f}" for mb in o.memory_mb)
         rates = f"{o.alone_a_s:,.0f}", f"{o.beside_a_s:,.0f}", f"{o.beside_a_s / o.alone_a_s:.2f}"
-        table.add_row(o.service, f"{o.junk:,}", f"{o.good:,}", f"{o.dead:,}", f"{o.rejected:,}", *rates, memory)
+        cpu = f"{o.cpu_alone_us:,.0f}", f"{o.cpu_beside_us:,.0f}"
+        table.add_row(o.service, f"{o.junk:,}", f"{o.good:,}", f"{o.dead:,}", f"{o.rejected:,}", *rates, *cpu, memory)
     return table
 
 
 async def fuzz(messages: int, services: list[Service], seed: int, large: bool) -> list[Outcome]:
     stack = TestStack()
     try:
-        return [await one(name, messages // len(services), stack, seed, large) for name in services]
+        outcomes = []
+        for name in services:
+            outcomes.append(await one(name, messages // len(services), stack, seed, large))
+            console.print(shown(outcomes[-1:]))
+        return outcomes
     finally:
         stack.close()
 
