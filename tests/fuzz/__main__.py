@@ -1,5 +1,7 @@
 """`python -m tests.fuzz --messages 1000000`: junk at scale, service by service, beside good messages.
 
+With `--requests 100000` HTTP requests to the endpoints of registry, payout and notify instead.
+
 Each service gets its share of the junk, mixed evenly with half as many again of good messages, in one run of one
 process; before it a run with good messages alone says how fast it is without. Everything is temporary: embedded Kafka
 and PostgreSQL.
@@ -9,6 +11,8 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -19,6 +23,8 @@ from rich.table import Table
 from shared.events.topics import STAGES, Service
 from shared.privacy import Keyring, keyfile
 from shared.settings import ServiceSettings
+from tests.fuzz.asking import ASKED
+from tests.fuzz.endpoints import Answers, blast
 from tests.fuzz.running import Running, Writer, mixed, service, through
 from tests.fuzz.stages import Fuzzed, fuzzed
 from tests.fuzz.test_fuzz_topics import new_topics
@@ -62,6 +68,14 @@ class Sampler:
 
 
 async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool) -> Outcome:
+    async with prepared(name, stack, seed, large) as (of, settings, folder):
+        return await measured(of, settings, folder, junk, seed)
+
+
+@asynccontextmanager
+async def prepared(
+    name: Service, stack: TestStack, seed: int, large: bool
+) -> AsyncIterator[tuple[Fuzzed, ServiceSettings, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         database = await fresh_database(stack.postgres())
         settings = settings_for(stack.kafka(), database, Path(folder) / "keys.json")
@@ -69,7 +83,7 @@ async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool
         of = fuzzed(name, Keyring.load(settings.keys), Path(folder), seed, large)
         try:
             await new_topics(settings, of)
-            return await measured(of, settings, Path(folder), junk, seed)
+            yield of, settings, Path(folder)
         finally:
             await drop_database(database)
 
@@ -123,6 +137,18 @@ def shown(outcomes: list[Outcome]) -> Table:
     return table
 
 
+async def ask(requests: int, services: list[Service], seed: int) -> list[Answers]:
+    stack, answers = TestStack(), []
+    try:
+        for name in services:
+            async with prepared(name, stack, seed, large=True) as (of, settings, folder):
+                answers.append(await blast(of, settings, folder, requests // len(services), seed))
+                console.print(answers[-1])
+        return answers
+    finally:
+        stack.close()
+
+
 async def fuzz(messages: int, services: list[Service], seed: int, large: bool) -> list[Outcome]:
     stack = TestStack()
     try:
@@ -141,7 +167,11 @@ def main() -> None:
     parser.add_argument("--service", action="append", choices=STAGES, help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--no-large", action="store_true", help="no messages of up to 2 MB (they fill the disk)")
+    parser.add_argument("--requests", type=int, help="no messages, but so many HTTP requests")
     given = parser.parse_args()
+    if given.requests:
+        asyncio.run(ask(given.requests, [n for n in given.service or ASKED if n in ASKED], given.seed))
+        return
     outcomes = asyncio.run(fuzz(given.messages, given.service or list(STAGES), given.seed, not given.no_large))
     console.print(shown(outcomes))
     sys.exit(0 if all(o.beside_a_s >= o.alone_a_s / 2 for o in outcomes) else 1)
