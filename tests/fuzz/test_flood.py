@@ -47,7 +47,7 @@ async def test_a_flood_of_poison_stops_the_service_until_it_is_told_to_go_on(
 
         await until(published)
         stands_at = await reached(settings, "payout")
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         assert await reached(settings, "payout") == stands_at, "nothing more is read"
         assert 100 <= stands_at[of.main, 0] < POISON + GOOD
         assert await process.counted("salur_events_poisoned_total") < POISON + 1

@@ -21,7 +21,7 @@ from tests.fuzz.running import Writer, mixed, service, through
 from tests.fuzz.stages import Fuzzed, fuzzed
 from tests.integration.toy import empty_topics, reader, settings_for
 
-JUNK, SEED = 800, 4
+JUNK, SEED = 500, 4
 Place = tuple[str, int, int]
 
 
