@@ -2,9 +2,9 @@
 
 With `--requests 100000` HTTP requests to the endpoints of registry, payout and notify instead.
 
-Each service gets its share of the junk, mixed evenly with half as many again of good messages, in one run of one
-process; before it a run with good messages alone says how fast it is without. Everything is temporary: embedded Kafka
-and PostgreSQL.
+Each service gets its share of the junk, mixed evenly with half as many again of good messages (`--good 1.5`), in one
+run of one process; before it a run with good messages alone says how fast it is without. Everything is temporary:
+embedded Kafka and PostgreSQL.
 """
 
 import argparse
@@ -67,9 +67,9 @@ class Sampler:
             console.print(f"  {self._name}: {done:,} of {self._total:,}, {self._process.memory_mb():.0f} MB")
 
 
-async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool) -> Outcome:
+async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool, good_each: float) -> Outcome:
     async with prepared(name, stack, seed, large) as (of, settings, folder):
-        return await measured(of, settings, folder, junk, seed)
+        return await measured(of, settings, folder, junk, seed, good_each)
 
 
 @asynccontextmanager
@@ -88,16 +88,18 @@ async def prepared(
             await drop_database(database)
 
 
-async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: int, seed: int) -> Outcome:
-    console.print(f"{of.service}: {junk:,} junk between {junk * 3 // 2:,} good messages")
-    alone = min(junk, 40_000)
+async def measured(
+    of: Fuzzed, settings: ServiceSettings, folder: Path, junk: int, seed: int, good_each: float
+) -> Outcome:
+    console.print(f"{of.service}: {junk:,} junk between {junk * good_each:,.0f} good messages")
+    alone = min(int(junk * good_each), 40_000)
     writer = Writer(settings, seed, keep=False)
     writer.write((of.main, of.good(n)) for n in range(FIRST_GOOD, FIRST_GOOD + alone))
     async with service(of, settings, folder) as process:
         alone_s = await through(of, settings, writer, process, 3_600)
         cpu_alone_s = process.cpu_s()
     before = writer.total
-    writer.write(mixed(of, 0, junk))
+    writer.write(mixed(of, 0, junk, good_each))
     async with service(of, settings, folder) as process:
         sampler = Sampler(process, writer.total - before, of.service)
         beside_s = await through(of, settings, writer, process, 7_200, lambda done: sampler(done - before))
@@ -149,12 +151,12 @@ async def ask(requests: int, services: list[Service], seed: int) -> list[Answers
         stack.close()
 
 
-async def fuzz(messages: int, services: list[Service], seed: int, large: bool) -> list[Outcome]:
+async def fuzz(messages: int, services: list[Service], seed: int, large: bool, good_each: float) -> list[Outcome]:
     stack = TestStack()
     try:
         outcomes = []
         for name in services:
-            outcomes.append(await one(name, messages // len(services), stack, seed, large))
+            outcomes.append(await one(name, messages // len(services), stack, seed, large, good_each))
             console.print(shown(outcomes[-1:]))
         return outcomes
     finally:
@@ -167,12 +169,14 @@ def main() -> None:
     parser.add_argument("--service", action="append", choices=STAGES, help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--no-large", action="store_true", help="no messages of up to 2 MB (they fill the disk)")
+    parser.add_argument("--good", type=float, default=1.5, help="good messages for each junk message")
     parser.add_argument("--requests", type=int, help="no messages, but so many HTTP requests")
     given = parser.parse_args()
     if given.requests:
         asyncio.run(ask(given.requests, [n for n in given.service or ASKED if n in ASKED], given.seed))
         return
-    outcomes = asyncio.run(fuzz(given.messages, given.service or list(STAGES), given.seed, not given.no_large))
+    services = given.service or list(STAGES)
+    outcomes = asyncio.run(fuzz(given.messages, services, given.seed, not given.no_large, given.good))
     console.print(shown(outcomes))
     sys.exit(0 if all(o.beside_a_s >= o.alone_a_s / 2 for o in outcomes) else 1)
 

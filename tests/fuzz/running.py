@@ -87,8 +87,9 @@ class Writer:
         return self.ends.total()
 
 
-def mixed(of: Fuzzed, first: int, junk: int) -> Iterator[tuple[str, Made]]:
-    """Junk, and between it half as many again of good messages on the same topic: of five messages two are junk.
+def mixed(of: Fuzzed, first: int, junk: int, good_each: float = 1.5) -> Iterator[tuple[str, Made]]:
+    """Junk, and between it `good_each` times as many good messages on the same topic: without word, of five messages
+    two are junk.
 
     Most junk is poison, and at half of a thousand messages the breaker would open. On the main topic good messages are
     new, numbered from `first`; elsewhere they repeat what is known.
@@ -97,7 +98,8 @@ def mixed(of: Fuzzed, first: int, junk: int) -> Iterator[tuple[str, Made]]:
     places = [yard for yard in yards for _ in range(4 if yard[0] == of.main else 1)]
     numbers = itertools.count(first)
     for round_, (topic, yard, known) in enumerate(itertools.islice(itertools.cycle(places), junk)):
-        for _ in range(1 + (round_ // len(places)) % 2):
+        turn = round_ // len(places)
+        for _ in range(int((turn + 1) * good_each) - int(turn * good_each)):
             yield topic, of.good(next(numbers)) if topic == of.main else Made("repeat", "any", b"k", next(known), [])
         yield topic, next(yard)
 
