@@ -32,6 +32,7 @@ from tests.integration.toy import settings_for
 from tests.stack import TestStack, drop_database, fresh_database
 
 FIRST_GOOD = 2_000_000
+MEMORY_MB_MAX = 300
 console = Console()
 
 
@@ -178,7 +179,8 @@ def main() -> None:
     services = given.service or list(STAGES)
     outcomes = asyncio.run(fuzz(given.messages, services, given.seed, not given.no_large, given.good))
     console.print(shown(outcomes))
-    sys.exit(0 if all(o.beside_a_s >= o.alone_a_s / 2 for o in outcomes) else 1)
+    calm = all(max(o.memory_mb) < MEMORY_MB_MAX and o.beside_a_s >= o.alone_a_s / 2 for o in outcomes)
+    sys.exit(0 if calm else 1)
 
 
 if __name__ == "__main__":
