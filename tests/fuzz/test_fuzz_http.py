@@ -146,6 +146,8 @@ async def test_payout_takes_any_body(payout: str) -> None:
         for period in ("٢٠٢٦-11", "2026-13", "2026-Q4", "0000-01", "9999-12"):
             body = json.dumps(PROPOSAL | {"period": period}).encode()
             statuses.add((await ask(session, "POST", f"{payout}/cycles", body))[0])
+        named = json.dumps(PROPOSAL | {"programme": NIK}).encode()
+        assert (await ask(session, "POST", f"{payout}/cycles", named))[0] in (400, 404, 422)
         for name in ODD_NAMES:
             asked = f"{payout}/cycles/{quote(name, safe='')}"
             assert (await ask(session, "GET", asked))[0] in (404, 422)
