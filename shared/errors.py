@@ -35,7 +35,14 @@ class Erased(SalurError):
 
 
 class KeyMissing(Trouble):
-    """This process was not given a key that it needs: trouble for an operator to mend, the data itself is sound."""
+    """This process was not given a key that it needs: trouble for an operator to mend, the data itself is sound.
+
+    `key_id` where one value names a key that is not here; None where a whole kind of keys is missing.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", key_id: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.key_id = key_id
 
 
 class KeyInUse(SalurError):

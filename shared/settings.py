@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SalurError
@@ -126,3 +126,4 @@ class ServiceSettings(KafkaSettings, PostgresSettings):
     nice: int = 0
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 8_000
+    key_wait_s: float = Field(default=60.0, ge=0)

@@ -1,18 +1,19 @@
 """Registrations and flags in, decisions out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
 from services.eligibility import store
 from services.eligibility.casefile import Casefile, Office
 from services.eligibility.domain.book import Decision, Registration
-from services.eligibility.domain.facts import FactsInvalid
-from shared.errors import CannotOpen
+from services.eligibility.domain.facts import Facts, FactsInvalid
+from shared.errors import CannotOpen, KeyMissing
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
 from shared.events.registrations import RecipientFlagged, RecipientRegistered
-from shared.runtime.stage import Batch, Unusable
+from shared.runtime.stage import Batch, KeyAway, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +24,58 @@ class Handler:
     office: Office
 
     async def handle(self, batch: Batch, tx: asyncpg.Connection) -> list[Event[EligibilityDecided]]:
-        """Raises Unusable with the events whose facts do not open, Meanwhile (trouble)."""
+        """Raises Unusable with the events whose facts do not open, KeyAway with those whose key is not here, Meanwhile
+        and KeyMissing (trouble)."""
+        opened = self._opened(batch)
         registrations = batch.of(RecipientRegistered)
         recipients = sorted({event.subject for _, event in batch})
         rows = await store.lock_recipients(tx, recipients)
         joining = {event.data.family_id for event in registrations}
         casefile = await Casefile.open(self.office, batch.at, tx, rows, joining)
         answers: list[Event[EligibilityDecided]] = []
-        for _, event in batch:
-            try:
-                decisions = self._apply(casefile, event)
-            except (CannotOpen, FactsInvalid) as error:
-                raise self._unusable(batch, type(error).__name__) from None
-            if decisions:
+        for (_, event), content in zip(batch, opened, strict=True):
+            if decisions := self._apply(casefile, event, content):
                 answers += casefile.answer(decisions, event.cause, by_rules=False)
         await casefile.close(tx)
         return answers
 
-    def _apply(self, casefile: Casefile, event: Event[RecipientRegistered | RecipientFlagged]) -> list[Decision] | None:
+    def _opened(self, batch: Batch) -> list[Any]:
+        """Facts or flags of each event; before anything is read, for a batch that cannot be used costs enough so.
+
+        All that do not open are named at once: where a key is wrong there is rarely one.
+        """
+        opened: list[Any] = []
+        unusable: list[Event[Any]] = []
+        faults: set[str] = set()
+        keyless: list[tuple[Event[Any], str]] = []
+        for _, event in batch:
+            try:
+                opened.append(self._open(event))
+            except (CannotOpen, FactsInvalid) as error:
+                unusable.append(event)
+                faults.add(type(error).__name__)
+            except KeyMissing as error:
+                if error.key_id is None:
+                    raise
+                keyless.append((event, error.key_id))
+        if keyless:
+            raise KeyAway(keyless)
+        if unusable:
+            named = ", ".join(sorted(faults))
+            raise Unusable(
+                unusable, f"{named}: what is sealed in it is damaged, or was sealed for another recipient or purpose"
+            )
+        return opened
+
+    def _open(self, event: Event[RecipientRegistered | RecipientFlagged]) -> Facts | frozenset[str] | None:
+        opener, data = self.office.opener, event.data
+        if isinstance(data, RecipientFlagged):
+            return opener.flags(event.subject, data.flags)
+        return opener.facts(event.subject, data.eligibility)
+
+    def _apply(
+        self, casefile: Casefile, event: Event[RecipientRegistered | RecipientFlagged], opened: Any
+    ) -> list[Decision] | None:
         """What one event changes. None: nothing, it is older than what is known."""
         person, data = casefile.book.person(event.subject), event.data
         if isinstance(data, RecipientFlagged):
@@ -48,32 +83,14 @@ class Handler:
                 return None
             casefile.sealed_flags[event.subject] = data.flags
             casefile.note(person)
-            return casefile.book.flag(person, data.revision, self.office.opener.flags(event.subject, data.flags))
+            return casefile.book.flag(person, data.revision, opened)
         if person.registration and data.revision <= person.registration.revision:
             return None
         casefile.causes[event.subject] = event.cause
         casefile.note(person)
-        return casefile.book.register(person, self._registration(event.subject, data))
+        return casefile.book.register(person, self._registration(data, opened))
 
-    def _unusable(self, batch: Batch, error: str) -> Unusable:
-        """All such events of the batch at once: where a key is wrong there is rarely one."""
-        return Unusable(
-            [event for _, event in batch if not self._opens(event)],
-            f"{error}: what is sealed in it is damaged, or was sealed for another recipient or purpose",
-        )
-
-    def _opens(self, event: Event[RecipientRegistered | RecipientFlagged]) -> bool:
-        opener, data = self.office.opener, event.data
-        try:
-            if isinstance(data, RecipientFlagged):
-                opener.flags(event.subject, data.flags)
-            else:
-                opener.facts(event.subject, data.eligibility)
-        except (CannotOpen, FactsInvalid):
-            return False
-        return True
-
-    def _registration(self, recipient_id: str, data: RecipientRegistered) -> Registration:
+    def _registration(self, data: RecipientRegistered, facts: Facts | None) -> Registration:
         return Registration(
             data.revision,
             data.registered_at,
@@ -83,5 +100,5 @@ class Handler:
             data.eligibility,
             data.payment,
             data.contact,
-            self.office.opener.facts(recipient_id, data.eligibility),
+            facts,
         )

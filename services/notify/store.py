@@ -233,6 +233,13 @@ async def claim(tx: asyncpg.Connection, rows: Sequence[Claim], until: datetime) 
     )
 
 
+async def postpone(tx: asyncpg.Connection, message_ids: Sequence[str], until: datetime) -> None:
+    """These messages (locked) go on waiting."""
+    await tx.execute(
+        "UPDATE message SET due_at = $2, code = 'key_missing' WHERE message_id = ANY ($1::text[])", message_ids, until
+    )
+
+
 async def keep_told(tx: asyncpg.Connection, rows: Sequence[ToldRow]) -> None:
     await tx.copy_records_to_table(
         "told",

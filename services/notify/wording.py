@@ -78,7 +78,7 @@ def load_names() -> Names:
 
 
 def open_contact(keyring: Keyring, recipient_id: str, sealed: str | None) -> Person:
-    """Raises Unreachable, and KeyMissing where this process has not the key: that is trouble."""
+    """Raises Unreachable, and KeyMissing where this process has not the key."""
     if sealed is None:
         raise Unreachable("no_contact")
     try:

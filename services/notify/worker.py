@@ -24,6 +24,7 @@ from services.notify.pace import Pace
 from services.notify.progress import Report, apply
 from services.notify.wording import Person, Unreachable, decided_of, decisions_for, open_contact, payout_for
 from shared import clock
+from shared.errors import KeyMissing
 from shared.privacy.keyring import Keyring
 from shared.runtime.backoff import Backoff
 from shared.runtime.emit import Outbox, Transaction
@@ -38,6 +39,7 @@ RETRY_MOST_S = 900.0
 SETTLE_MAX = 500
 MEASURED_MAX = 10_000
 CLOSE_WITHIN_S = 5.0
+KEY_PAUSE_S = 60.0
 
 _FACTS: dict[str, Fact] = {
     "accepted": Fact.ACCEPTED,
@@ -61,6 +63,7 @@ class _Due(NamedTuple):
     row: asyncpg.Record
     person: Person | None
     code: str | None
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -126,7 +129,10 @@ class Sender:
             rows = await store.due_messages(tx, at, limit)
             if not rows:
                 return [], 0
-            due = [self._reach(row) for row in rows]
+            due = [self._reach(row, at) for row in rows]
+            if keyless := [d.row["message_id"] for d in due if d.waits]:
+                await store.postpone(tx, keyless, at + timedelta(seconds=KEY_PAUSE_S))
+                due = [d for d in due if not d.waits]
             tellable = [d.row["recipient_id"] for d in due if d.person and d.row["facts"] is None]
             untold: dict[str, list[asyncpg.Record]] = defaultdict(list)
             for decision in await store.untold_decisions(tx, tellable) if tellable else ():
@@ -134,7 +140,7 @@ class Sender:
             claims: list[store.Claim] = []
             outgoing: list[Outgoing] = []
             told: list[store.ToldRow] = []
-            for row, person, code in due:
+            for row, person, code, _ in due:
                 message_id, recipient_id = row["message_id"], row["recipient_id"]
                 decisions = untold[recipient_id] if row["facts"] is None else ()
                 if person is None:
@@ -159,11 +165,18 @@ class Sender:
             MOVED.labels(self.carrier.channel, claim.state).inc()
         return outgoing, len(rows)
 
-    def _reach(self, row: asyncpg.Record) -> _Due:
+    def _reach(self, row: asyncpg.Record, at: datetime) -> _Due:
+        """Of whom the key is missing waits alone: no other message stands behind it."""
         try:
             return _Due(row, open_contact(self.keyring, row["recipient_id"], row["contact"]), None)
         except Unreachable as error:
             return _Due(row, None, error.code)
+        except KeyMissing as error:
+            if error.key_id is None:
+                raise
+            log.error("a message waits for a key", message_id=row["message_id"], key_id=error.key_id, hint=error.hint)
+            given_up = at - row["created_at"] >= timedelta(seconds=self.give_up_after_s)
+            return _Due(row, None, "key_missing", waits=not given_up)
 
     def _compose(self, person: Person, facts: str | None, decisions: list[Decided]) -> Composed:
         if facts is not None:

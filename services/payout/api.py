@@ -116,7 +116,7 @@ async def propose(outbox: Outbox, known: Configuration, proposal: Proposal) -> t
     programme = known.programmes.get(proposal.programme)
     if programme is None:
         raise NoSuchProgramme(
-            f"nobody has said how the programme {proposal.programme} is paid",
+            "nobody has said how this programme is paid",
             hint=f"these are known: {', '.join(sorted(known.programmes))}",
         )
     check_period(proposal.programme, programme.period, proposal.period)

@@ -16,6 +16,7 @@ from shared.events.model import Data
 from shared.events.topics import MODELS
 from shared.privacy.scrub import scrub_errors
 
+PROBLEMS_SHOWN = 5
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000").search
 """NUL as JSON writes it, and not a backslash before `u0000`."""
 
@@ -40,9 +41,9 @@ def decode(model: type[Data], raw: bytes) -> Event[Any]:
     try:
         event: Event[Any] = envelope(model).__pydantic_validator__.validate_json(raw, extra="ignore")
     except ValidationError as error:
-        problems = scrub_errors(error)
+        problems = scrub_errors(error, most=PROBLEMS_SHOWN)
         code = "not_json" if problems[0]["type"] == "json_invalid" else "not_valid"
-        raise Undecodable(code, _sentence(problems)) from None
+        raise Undecodable(code, _sentence(problems, error.error_count())) from None
     if event.type != model.TYPE:
         raise Undecodable("wrong_type", f"type is not {model.TYPE}, which is what this topic carries")
     return event
@@ -59,6 +60,6 @@ def decode_any(raw: bytes, allowed: frozenset[str]) -> Event[Any]:
     return decode(MODELS[stated], raw)
 
 
-def _sentence(problems: list[dict[str, Any]], most: int = 5) -> str:
-    shown = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'message'}: {p['msg']}" for p in problems[:most])
-    return shown + (f"; and {len(problems) - most} more" if len(problems) > most else "")
+def _sentence(shown: list[dict[str, Any]], problems: int) -> str:
+    told = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'message'}: {p['msg']}" for p in shown)
+    return told + (f"; and {problems - len(shown)} more" if problems > len(shown) else "")

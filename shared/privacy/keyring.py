@@ -167,6 +167,11 @@ class Keyring:
             )
         return key
 
+    def knows(self, key_id: str) -> bool:
+        """Whether a value sealed with this key opens here, or is known to be erased; looks at the key file at once."""
+        self._look()
+        return key_id in self._openers or key_id in self._erased
+
     def public_keys(self) -> hpke.PublicKeys:
         """The document for `/.well-known/salur-keys`. Raises KeyMissing where no submission key is held."""
         self._look()
@@ -185,8 +190,8 @@ class Keyring:
         raise TypeError("a keyring is not pickled: it would carry its keys along")
 
     def _unknown(self, key_id: str, purpose: Purpose) -> _AesKey:
-        if not key_id.startswith(ID_PREFIXES[purpose] + "-"):
-            raise _cannot_open(key_id)
+        if not key_id.startswith(ID_PREFIXES[purpose] + "-") or not is_key_id(key_id):
+            raise _cannot_open(key_id)  # no key will ever have such an id
         self._look()
         if key := self._openers.get(key_id):
             return key
@@ -309,7 +314,8 @@ def _erased(key_id: str) -> Erased:
 
 def _not_held(kind: str, key_id: str = "") -> KeyMissing:
     which = f"{kind} key {_safe(key_id)}" if key_id else f"{kind} key"
-    return KeyMissing(f"this process holds no {which}", hint="give it a key file that does (`salur keys narrow`)")
+    hint = "give it a key file that does (`salur keys narrow`)"
+    return KeyMissing(f"this process holds no {which}", hint=hint, key_id=key_id or None)
 
 
 def _safe(key_id: str) -> str:

@@ -34,6 +34,8 @@ GONE: Final = "[private]"
 _DEPTH_MAX: Final = 12
 _LONG_NUMBER: Final = 10_000_000
 _ECHO_CHARS_MIN: Final = 3
+_FIXED: Final = frozenset({"missing", "extra_forbidden", "string_type", "int_type", "model_type", "dict_type"})
+"""Problems that pydantic states in the same words whatever it was given."""
 
 
 def scrub_text(text: str) -> str:
@@ -62,9 +64,12 @@ def scrub_exception(error: BaseException) -> str:
     return scrub_text("".join(traceback.format_exception(error)).rstrip("\n"))
 
 
-def scrub_errors(error: ValidationError) -> list[dict[str, Any]]:
-    """What is wrong, as `{loc, type, msg}`: no input, no context, and no message that repeats the input."""
-    return scrub_problems(error.errors(include_url=False, include_context=False))
+def scrub_errors(error: ValidationError, most: int | None = None) -> list[dict[str, Any]]:
+    """What is wrong, as `{loc, type, msg}`: no input, no context, and no message that repeats the input.
+
+    `most`: only the first so many.
+    """
+    return scrub_problems(error.errors(include_url=False, include_context=False)[:most])
 
 
 def scrub_problems(problems: list[Any]) -> list[dict[str, Any]]:
@@ -73,7 +78,9 @@ def scrub_problems(problems: list[Any]) -> list[dict[str, Any]]:
         {
             "loc": [part if isinstance(part, int) else scrub_text(str(part)) for part in problem.get("loc", ())],
             "type": problem.get("type", "value_error"),
-            "msg": _without_input(problem.get("msg", ""), problem.get("input")),
+            "msg": problem["msg"]
+            if problem.get("type") in _FIXED
+            else _without_input(problem.get("msg", ""), problem.get("input")),
         }
         for problem in problems
     ]

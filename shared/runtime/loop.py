@@ -47,6 +47,9 @@ from shared.telemetry.metrics import (
 log = structlog.get_logger()
 
 POLL_MS = 200
+FETCH_BYTES = 8 * 1024 * 1024
+"""What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
+PARTITION_FETCH_BYTES = 1024 * 1024
 GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
@@ -126,7 +129,8 @@ class Loop:
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=self.settings.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, self.settings.session_timeout_ms // 3),
-            max_partition_fetch_bytes=2 * 1024 * 1024,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=500,
         )
         self._taken = -1
@@ -169,6 +173,8 @@ class Loop:
     async def _once(self, consumer: AIOKafkaConsumer) -> int:
         """One poll and what follows from it. Returns how many messages it gave."""
         await self._look_whether_resumed()
+        if self.turn.held and self.turn.awaited.over(self.turn.held.values()):
+            self._taken = -1
         generation = self._generation.number
         if not await self._topics_are_there(consumer, anew=generation != self._taken):
             return 0
@@ -212,14 +218,14 @@ class Loop:
         return len(messages)
 
     async def _handle(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
-        started = perf_counter()
-        screened = screen(
-            (m for m in messages if Place(m.topic, m.partition) in self.turn.positions), self.turn.positions
-        )
+        started, held = perf_counter(), self.turn.held
+        working = self.turn.positions.keys() - held.keys()
+        screened = screen((m for m in messages if (m.topic, m.partition) in working), self.turn.positions)
         self._stop_at_gaps(consumer, screened)
         REPUBLISHED.labels(self.service).inc(screened.dropped)
         if screened.taken:
             await self.turn.handle(screened.taken)
+        consumer.pause(*(TopicPartition(*place) for place in held if TopicPartition(*place) in consumer.assignment()))
         await self.turn.skip_to(screened.reached)
         self._share = min(1.0, self._share * 2)
         BATCH_MESSAGES.labels(self.service).observe(len(messages))
@@ -277,6 +283,7 @@ class Loop:
         owned = frozenset(tp.partition for tp in assigned)
         self._forget_lag(assigned)
         self.turn.positions.clear()
+        self.turn.let_go()
         for place in self.stopped:
             STOPPED.labels(self.service, *map(str, place)).set(0)
         self.stopped.clear()

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 POLL_S = 0.05
 ROWS_A_ROUND = 64
 ROWS_IN_MEMORY_MAX = 256
+BYTES_IN_MEMORY_MAX = 16_000_000
+"""Of rows that wait here for their turn, and of what is read in one round; more stays in the database."""
 RECORD_BATCH_BYTES = 900_000
 COUNT_S = 5.0
 """How often an outbox that does not fit into one round is counted, for the metric alone."""
@@ -56,6 +58,7 @@ class Publisher:
     trouble: str | None = None
     """Why nothing is published now."""
     _fresh: dict[Place, deque[OutboxRow]] = field(default_factory=lambda: defaultdict(deque))
+    _fresh_bytes: int = 0
     _next: dict[Place, int] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _producer: AIOKafkaProducer | None = None
@@ -72,8 +75,10 @@ class Publisher:
         """Rows that were just committed here: published from memory when they are the next in order."""
         for row in rows:
             waiting = self._fresh[Place(row.topic, row.partition)]
-            if row.partition in self.owned and len(waiting) < ROWS_IN_MEMORY_MAX:
+            room = len(waiting) < ROWS_IN_MEMORY_MAX and self._fresh_bytes < BYTES_IN_MEMORY_MAX
+            if row.partition in self.owned and room:
                 waiting.append(row)
+                self._fresh_bytes += len(row.payload)
         self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -147,6 +152,7 @@ class Publisher:
                     expected += row.events
                 elif row.first_sequence > expected:
                     waiting.clear()
+        self._fresh_bytes = 0
         return rows
 
     async def _from_database(self) -> list[OutboxRow]:
@@ -155,14 +161,23 @@ class Publisher:
             return []
         rows = await self.pool.fetch(
             """
-            SELECT topic, partition, first_sequence, count, payload
-            FROM outbox
-            WHERE partition = ANY ($1::int[])
-            ORDER BY first_sequence, topic, partition
-            LIMIT $2
+            WITH oldest AS MATERIALIZED (
+                SELECT topic, partition, first_sequence, octet_length(payload) AS bytes
+                FROM outbox
+                WHERE partition = ANY ($1::int[])
+                ORDER BY first_sequence, topic, partition
+                LIMIT $2
+            ), summed AS (
+                SELECT *, sum(bytes) OVER (ORDER BY first_sequence, topic, partition) - bytes AS before FROM oldest
+            )
+            SELECT o.topic, o.partition, o.first_sequence, o.count, o.payload
+            FROM summed AS s JOIN outbox AS o USING (topic, partition, first_sequence)
+            WHERE s.before < $3
+            ORDER BY o.first_sequence, o.topic, o.partition
             """,
             sorted(self.owned),
             ROWS_A_ROUND,
+            BYTES_IN_MEMORY_MAX,
         )
         if len(rows) < ROWS_A_ROUND:
             OUTBOX_DEPTH.labels(self.service).set(len(rows))
@@ -223,6 +238,7 @@ class Publisher:
 
     def _forget(self) -> None:
         self._fresh.clear()
+        self._fresh_bytes = 0
         self._next.clear()
 
     async def _pause(self) -> None:

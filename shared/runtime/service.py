@@ -93,7 +93,7 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
     await _patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
     publisher = Publisher(name, pool, settings)
     outbox.committed = publisher.offer
-    loop = Loop(Turn(service.stage, outbox, keyring), publisher, settings)
+    loop = Loop(Turn(service.stage, outbox, keyring, key_wait_s=settings.key_wait_s), publisher, settings)
     app = create_app(name, lambda: _problems(loop), service.routers)
     publishing_ends = asyncio.Event()
     log.info("started", partitions=outbox.partitions)
@@ -126,6 +126,7 @@ def _problems(loop: Loop) -> list[str]:
     found = [] if loop.ready else ["the stage has no assignment yet"]
     found += [reason for reason in (loop.trouble, loop.publisher.trouble, loop.breaker_open) if reason]
     found += [f"{place.topic}/{place.partition}: {gap}" for place, gap in loop.stopped.items()]
+    found += [f"{place.topic}/{place.partition} waits for key {key_id}" for place, key_id in loop.turn.held.items()]
     return found
 
 

@@ -47,6 +47,20 @@ class Unusable(SalurError):
         self.events = events
 
 
+class KeyAway(SalurError):
+    """A handler names the events of its batch that are sealed with keys which this process does not hold.
+
+    The runtime waits for the keys a while and hands the events in again, or puts them into the dead letters; see
+    `awaited`. A handler that meets a missing key anywhere else (in its own tables) lets KeyMissing pass: trouble.
+    """
+
+    def __init__(self, events: Sequence[tuple[Event[Any], str]]) -> None:
+        """Events with the id of the key that each lacks."""
+        assert events
+        super().__init__("events are sealed with keys that are not held")
+        self.events = events
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Valid events in the order of their partitions; `at` is the time of this turn."""

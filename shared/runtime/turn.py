@@ -1,7 +1,7 @@
 """One turn: a batch of screened messages becomes effects and events in one transaction.
 
 A batch that fails is halved until the message that fails alone is found; that one goes to the dead letters and its
-neighbours pass.
+neighbours pass. A message that lacks a key holds back its partition for a while, and no other.
 """
 
 import traceback
@@ -19,14 +19,15 @@ from shared.events.envelope import Event
 from shared.events.topics import topic_named
 from shared.privacy.keyring import Keyring
 from shared.runtime import positions
+from shared.runtime.awaited import AwaitedKeys
 from shared.runtime.breaker import Breaker, BreakerOpen
 from shared.runtime.deadletter import Poison, dead_letter, dead_lettered, place_of
 from shared.runtime.emit import Outbox
 from shared.runtime.failures import is_trouble
 from shared.runtime.positions import NotOwner, Place, Position
 from shared.runtime.screening import reached_by
-from shared.runtime.stage import Batch, Message, Received, Stage, Unusable
-from shared.telemetry.metrics import EVENTS_IN, POISONED
+from shared.runtime.stage import Batch, KeyAway, Message, Received, Stage, Unusable
+from shared.telemetry.metrics import EVENTS_IN, KEY_AWAITED, POISONED
 
 log = structlog.get_logger()
 
@@ -42,6 +43,13 @@ class Turn:
     keyring: Keyring
     breaker: Breaker = field(default_factory=Breaker)
     positions: dict[Place, Position] = field(default_factory=dict)
+    key_wait_s: float = 60.0
+    awaited: AwaitedKeys = field(init=False)
+    held: dict[Place, str] = field(default_factory=dict)
+    """Partitions of which nothing more is handled until they are read anew, with the key that is waited for."""
+
+    def __post_init__(self) -> None:
+        self.awaited = AwaitedKeys(self.keyring, self.key_wait_s)
 
     async def handle(self, messages: Sequence[Message]) -> None:
         """All effects of these messages, each exactly once, however often they are handed in.
@@ -53,7 +61,7 @@ class Turn:
 
     async def skip_to(self, reached: Mapping[Place, Position]) -> None:
         """Moves past messages that were dropped. Raises NotOwner, or trouble."""
-        ahead = {place: position for place, position in reached.items() if position != self.positions[place]}
+        ahead = {p: position for p, position in reached.items() if position != self.positions[p] and p not in self.held}
         if ahead:
             async with self.outbox.transaction() as transaction:
                 await positions.move(transaction.tx, self.positions, ahead)
@@ -65,6 +73,11 @@ class Turn:
             return
         except (NotOwner, BreakerOpen):
             raise
+        except KeyAway as error:
+            rest = self._hold(messages, decoded, {id(event): key_id for event, key_id in error.events})
+            if rest:
+                await self._commit_or_halve(*zip(*rest, strict=True))
+            return
         except Unusable as error:
             named = {id(event) for event in error.events}
             poison = Poison("handler_failed", error.message)
@@ -84,7 +97,38 @@ class Turn:
             return
         middle = len(messages) // 2
         await self._commit_or_halve(messages[:middle], decoded[:middle])
-        await self._commit_or_halve(messages[middle:], decoded[middle:])
+        after = [pair for pair in zip(messages[middle:], decoded[middle:], strict=True) if not self._is_held(pair[0])]
+        if after:
+            await self._commit_or_halve(*zip(*after, strict=True))
+
+    def _hold(
+        self, messages: Sequence[Message], decoded: Sequence[Decoded], missing: Mapping[int, str]
+    ) -> list[tuple[Message, Decoded]]:
+        """What can be handled now. Of a partition that is held back nothing from the first message on that lacks a key:
+        a recipient's events stay in order. `missing`: key ids by the identity of the event."""
+        rest: list[tuple[Message, Decoded]] = []
+        for message, one in zip(messages, decoded, strict=True):
+            key_id = missing.get(id(one))
+            if self._is_held(message):
+                continue
+            if key_id is None:
+                rest.append((message, one))
+            elif self.awaited.waits_for(key_id):
+                self.held[Place(message.topic, message.partition)] = key_id
+                KEY_AWAITED.labels(self.stage.service, key_id).set(1)
+            else:
+                reason = f"it is sealed with key {key_id}, which this service does not hold; once it does, replay this"
+                rest.append((message, Poison("key_missing", reason)))
+        return rest
+
+    def let_go(self) -> None:
+        """Nothing is held back any more; the positions must be read anew before the next turn."""
+        for key_id in self.held.values():
+            KEY_AWAITED.labels(self.stage.service, key_id).set(0)
+        self.held.clear()
+
+    def _is_held(self, message: Message) -> bool:
+        return Place(message.topic, message.partition) in self.held
 
     async def _commit(self, messages: Sequence[Message], decoded: Sequence[Decoded]) -> None:
         at = now()

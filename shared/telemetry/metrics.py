@@ -47,5 +47,6 @@ OUTBOX_DEPTH = Gauge(
 )
 STOPPED = Gauge("salur_partition_stopped", "1: a sequence gap stopped it", ["service", "topic", "partition"])
 BREAKER_OPEN = Gauge("salur_breaker_open", "1: too large a share was poison, the stage stands", ["service"])
+KEY_AWAITED = Gauge("salur_key_awaited", "1: partitions wait for this key", ["service", "key_id"])
 TROUBLES = Counter("salur_troubles", "Database, broker or outside system was away", ["service", "where"])
 WORKER_ROWS = Counter("salur_worker_rows", "Rows that a worker has moved on", ["service", "worker"])

@@ -1,14 +1,18 @@
 """`python -m tests.fuzz --messages 1000000`: junk at scale, service by service, beside good messages.
 
-Each service gets its share of the junk, mixed evenly with half as many again of good messages, in one run of one
-process; before it a run with good messages alone says how fast it is without. Everything is temporary: embedded Kafka
-and PostgreSQL.
+With `--requests 100000` HTTP requests to the endpoints of registry, payout and notify instead.
+
+Each service gets its share of the junk, mixed evenly with half as many again of good messages (`--good 1.5`), in one
+run of one process; before it a run with good messages alone says how fast it is without. Everything is temporary:
+embedded Kafka and PostgreSQL.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -19,6 +23,8 @@ from rich.table import Table
 from shared.events.topics import STAGES, Service
 from shared.privacy import Keyring, keyfile
 from shared.settings import ServiceSettings
+from tests.fuzz.asking import ASKED
+from tests.fuzz.endpoints import Answers, blast
 from tests.fuzz.running import Running, Writer, mixed, service, through
 from tests.fuzz.stages import Fuzzed, fuzzed
 from tests.fuzz.test_fuzz_topics import new_topics
@@ -26,11 +32,13 @@ from tests.integration.toy import settings_for
 from tests.stack import TestStack, drop_database, fresh_database
 
 FIRST_GOOD = 2_000_000
+MEMORY_MB_MAX = 300
 console = Console()
 
 
 class Outcome(NamedTuple):
-    """One service. Rates are good messages a second; memory is in MB, at each quarter of the mixed run."""
+    """One service. Rates are good messages a second; `cpu_` is the process's own CPU for one good message, with the
+    junk that came beside it: other programs on the machine change it little. Memory at each quarter of the run."""
 
     service: str
     junk: int
@@ -39,6 +47,8 @@ class Outcome(NamedTuple):
     rejected: int
     alone_a_s: float
     beside_a_s: float
+    cpu_alone_us: float
+    cpu_beside_us: float
     memory_mb: tuple[float, ...]
 
 
@@ -58,7 +68,15 @@ class Sampler:
             console.print(f"  {self._name}: {done:,} of {self._total:,}, {self._process.memory_mb():.0f} MB")
 
 
-async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool) -> Outcome:
+async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool, good_each: float) -> Outcome:
+    async with prepared(name, stack, seed, large) as (of, settings, folder):
+        return await measured(of, settings, folder, junk, seed, good_each)
+
+
+@asynccontextmanager
+async def prepared(
+    name: Service, stack: TestStack, seed: int, large: bool
+) -> AsyncIterator[tuple[Fuzzed, ServiceSettings, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         database = await fresh_database(stack.postgres())
         settings = settings_for(stack.kafka(), database, Path(folder) / "keys.json")
@@ -66,23 +84,27 @@ async def one(name: Service, junk: int, stack: TestStack, seed: int, large: bool
         of = fuzzed(name, Keyring.load(settings.keys), Path(folder), seed, large)
         try:
             await new_topics(settings, of)
-            return await measured(of, settings, Path(folder), junk, seed)
+            yield of, settings, Path(folder)
         finally:
             await drop_database(database)
 
 
-async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: int, seed: int) -> Outcome:
-    console.print(f"{of.service}: {junk:,} junk between {junk * 3 // 2:,} good messages")
-    alone = min(junk, 40_000)
+async def measured(
+    of: Fuzzed, settings: ServiceSettings, folder: Path, junk: int, seed: int, good_each: float
+) -> Outcome:
+    console.print(f"{of.service}: {junk:,} junk between {junk * good_each:,.0f} good messages")
+    alone = min(int(junk * good_each), 40_000)
     writer = Writer(settings, seed, keep=False)
     writer.write((of.main, of.good(n)) for n in range(FIRST_GOOD, FIRST_GOOD + alone))
     async with service(of, settings, folder) as process:
         alone_s = await through(of, settings, writer, process, 3_600)
+        cpu_alone_s = process.cpu_s()
     before = writer.total
-    writer.write(mixed(of, 0, junk))
+    writer.write(mixed(of, 0, junk, good_each))
     async with service(of, settings, folder) as process:
         sampler = Sampler(process, writer.total - before, of.service)
         beside_s = await through(of, settings, writer, process, 7_200, lambda done: sampler(done - before))
+        cpu_beside_s = process.cpu_s()
         sampler(writer.total - before)
         handled = await process.counted("salur_events_in_total")
         dead = await process.counted("salur_events_poisoned_total")
@@ -90,24 +112,54 @@ async def measured(of: Fuzzed, settings: ServiceSettings, folder: Path, junk: in
     total = writer.total - before
     good = total - junk
     assert handled == total, f"{handled} of {total} were handled"
-    return Outcome(of.service, junk, good, dead, rejected, alone / alone_s, good / beside_s, tuple(sampler.memory))
+    cpu = cpu_alone_s / alone * 1e6, cpu_beside_s / good * 1e6
+    return Outcome(
+        of.service, junk, good, dead, rejected, alone / alone_s, good / beside_s, *cpu, tuple(sampler.memory)
+    )
 
 
 def shown(outcomes: list[Outcome]) -> Table:
     table = Table(
-        "service", "junk", "good", "dead letters", "rejected", "good/s alone", "good/s beside", "ratio", "memory MB"
+        "service",
+        "junk",
+        "good",
+        "dead letters",
+        "rejected",
+        "good/s alone",
+        "good/s beside",
+        "ratio",
+        "CPU µs alone",
+        "CPU µs beside",
+        "memory MB",
     )
     for o in outcomes:
         memory = " ".join(f"{mb:.0f}" for mb in o.memory_mb)
         rates = f"{o.alone_a_s:,.0f}", f"{o.beside_a_s:,.0f}", f"{o.beside_a_s / o.alone_a_s:.2f}"
-        table.add_row(o.service, f"{o.junk:,}", f"{o.good:,}", f"{o.dead:,}", f"{o.rejected:,}", *rates, memory)
+        cpu = f"{o.cpu_alone_us:,.0f}", f"{o.cpu_beside_us:,.0f}"
+        table.add_row(o.service, f"{o.junk:,}", f"{o.good:,}", f"{o.dead:,}", f"{o.rejected:,}", *rates, *cpu, memory)
     return table
 
 
-async def fuzz(messages: int, services: list[Service], seed: int, large: bool) -> list[Outcome]:
+async def ask(requests: int, services: list[Service], seed: int) -> list[Answers]:
+    stack, answers = TestStack(), []
+    try:
+        for name in services:
+            async with prepared(name, stack, seed, large=True) as (of, settings, folder):
+                answers.append(await blast(of, settings, folder, requests // len(services), seed))
+                console.print(answers[-1])
+        return answers
+    finally:
+        stack.close()
+
+
+async def fuzz(messages: int, services: list[Service], seed: int, large: bool, good_each: float) -> list[Outcome]:
     stack = TestStack()
     try:
-        return [await one(name, messages // len(services), stack, seed, large) for name in services]
+        outcomes = []
+        for name in services:
+            outcomes.append(await one(name, messages // len(services), stack, seed, large, good_each))
+            console.print(shown(outcomes[-1:]))
+        return outcomes
     finally:
         stack.close()
 
@@ -118,10 +170,17 @@ def main() -> None:
     parser.add_argument("--service", action="append", choices=STAGES, help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--no-large", action="store_true", help="no messages of up to 2 MB (they fill the disk)")
+    parser.add_argument("--good", type=float, default=1.5, help="good messages for each junk message")
+    parser.add_argument("--requests", type=int, help="no messages, but so many HTTP requests")
     given = parser.parse_args()
-    outcomes = asyncio.run(fuzz(given.messages, given.service or list(STAGES), given.seed, not given.no_large))
+    if given.requests:
+        asyncio.run(ask(given.requests, [n for n in given.service or ASKED if n in ASKED], given.seed))
+        return
+    services = given.service or list(STAGES)
+    outcomes = asyncio.run(fuzz(given.messages, services, given.seed, not given.no_large, given.good))
     console.print(shown(outcomes))
-    sys.exit(0 if all(o.beside_a_s >= o.alone_a_s / 2 for o in outcomes) else 1)
+    calm = all(max(o.memory_mb) < MEMORY_MB_MAX and o.beside_a_s >= o.alone_a_s / 2 for o in outcomes)
+    sys.exit(0 if calm else 1)
 
 
 if __name__ == "__main__":

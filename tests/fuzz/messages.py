@@ -174,7 +174,8 @@ def broken_boxes(good: Sequence[bytes], field: str) -> Special:
         event["subject"] = f"r-{chance.getrandbits(128):032x}"  # sealed for somebody else
         box = event["data"][field]
         tampered = box[:-8] + "AAAAAAAA"
-        event["data"][field] = chance.choice((box, tampered, box[:60], box.replace(".", ".A")))
+        unknown = f"eli-zzzzzzzz.{box.partition('.')[2]}"
+        event["data"][field] = chance.choice((box, tampered, box[:60], box.replace(".", ".A"), unknown))
         return Made("sealed part", "dead", event["subject"].encode(), json.dumps(event).encode(), [])
 
     return make

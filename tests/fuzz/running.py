@@ -26,7 +26,8 @@ from tests.fuzz.stages import Fuzzed
 from tests.integration.notify_desk import free_port
 
 ROOT = Path(__file__).parents[2]
-STANDS_S = 45.0
+STANDS_S = 90.0
+KEY_WAIT_S = 3.0
 _COUNTED = re.compile(r"^(salur_\w+_total)\{([^}]*)\} ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -86,8 +87,9 @@ class Writer:
         return self.ends.total()
 
 
-def mixed(of: Fuzzed, first: int, junk: int) -> Iterator[tuple[str, Made]]:
-    """Junk, and between it half as many again of good messages on the same topic: of five messages two are junk.
+def mixed(of: Fuzzed, first: int, junk: int, good_each: float = 1.5) -> Iterator[tuple[str, Made]]:
+    """Junk, and between it `good_each` times as many good messages on the same topic: without word, of five messages
+    two are junk.
 
     Most junk is poison, and at half of a thousand messages the breaker would open. On the main topic good messages are
     new, numbered from `first`; elsewhere they repeat what is known.
@@ -96,7 +98,8 @@ def mixed(of: Fuzzed, first: int, junk: int) -> Iterator[tuple[str, Made]]:
     places = [yard for yard in yards for _ in range(4 if yard[0] == of.main else 1)]
     numbers = itertools.count(first)
     for round_, (topic, yard, known) in enumerate(itertools.islice(itertools.cycle(places), junk)):
-        for _ in range(1 + (round_ // len(places)) % 2):
+        turn = round_ // len(places)
+        for _ in range(int((turn + 1) * good_each) - int(turn * good_each)):
             yield topic, of.good(next(numbers)) if topic == of.main else Made("repeat", "any", b"k", next(known), [])
         yield topic, next(yard)
 
@@ -108,6 +111,12 @@ class Running:
     process: psutil.Popen
     url: str
     log: Path
+    cpu_at_ready_s: float = 0.0
+
+    def cpu_s(self) -> float:
+        """Of this process alone, since it was ready."""
+        used = self.process.cpu_times()
+        return float(used.user + used.system) - self.cpu_at_ready_s
 
     def memory_mb(self) -> float:
         return float(self.process.memory_info().rss) / 1e6
@@ -133,6 +142,7 @@ async def service(of: Fuzzed, settings: ServiceSettings, folder: Path) -> AsyncI
         "SALUR_KEYS": str(settings.keys),
         "SALUR_HTTP_PORT": str(port),
         "SALUR_SESSION_TIMEOUT_MS": "10000",
+        "SALUR_KEY_WAIT_S": f"{KEY_WAIT_S}",
         **of.environment,
     }
     with log.open("ab") as output:
@@ -175,6 +185,7 @@ async def through(
             try:
                 if '"ready"' in await process.text("/readyz"):
                     ready_at = monotonic()
+                    process.cpu_at_ready_s += process.cpu_s()
             except aiohttp.ClientConnectionError:
                 pass
         else:

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import json
+import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ from services.notify import store
 from services.notify.domain.purposes import message_id
 from services.notify.domain.states import Fact
 from services.notify.progress import Report, apply
-from shared.privacy import keyfile
+from shared.privacy import Keyring, keyfile
 from tests.integration.notify_desk import (
     AT,
     SECRET,
@@ -373,6 +375,27 @@ async def test_who_has_no_phone_is_counted(desk: Desk, keys: Path) -> None:
     assert await desk.states() == {"unreachable": 3}
     counted = await desk.pool.fetch("SELECT kind, state, sum(messages)::int FROM message_count GROUP BY 1, 2")
     assert [tuple(row) for row in counted] == [("decision", "unreachable", 3)]
+
+
+async def test_a_contact_whose_key_is_missing_waits_alone(desk: Desk, keys: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.json"
+    shutil.copy(keys, elsewhere)
+    keyfile.rotate(elsewhere, "contact")
+    here, desk.keyring = desk.keyring, Keyring.load(elsewhere)
+    sealed_elsewhere = [desk.decided(1), desk.decided(2)]
+    desk.keyring = here
+    await desk.hand([*sealed_elsewhere, desk.decided(3)])
+    assert len(await claim_all(desk)) == 1
+    assert await desk.states() == {"waiting": 2, "sending": 1}
+    assert await claim_all(desk) == [], "they are not looked at again at once"
+    old = "UPDATE message SET due_at = now(), created_at = now() - interval '2 h' WHERE recipient_id = $1"
+    await desk.pool.execute(old, recipient(1))
+    assert await claim_all(desk) == []
+    assert await desk.pool.fetchval("SELECT code FROM message WHERE state = 'unreachable'") == "key_missing"
+    os.replace(elsewhere, keys)
+    await desk.pool.execute("UPDATE message SET due_at = now() WHERE state = 'waiting'")
+    assert len(await claim_all(desk)) == 1
+    assert await desk.states() == {"unreachable": 1, "sending": 2}
 
 
 async def test_quiet_time_lets_news_gather(database: str, keys: Path) -> None:

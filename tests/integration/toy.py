@@ -23,7 +23,7 @@ from shared.runtime.digest import START, extend
 from shared.runtime.emit import Outbox
 from shared.runtime.loop import Loop
 from shared.runtime.publisher import Publisher
-from shared.runtime.stage import Batch, Stage
+from shared.runtime.stage import Batch, KeyAway, Stage
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
 
@@ -69,6 +69,8 @@ class Toy:
 
     poison: frozenset[str] = frozenset()
     trouble: list[Exception] = field(default_factory=list)
+    keyless: dict[str, str] = field(default_factory=dict)
+    """Recipients whose events are sealed with a key that is not held, and its id."""
     during: Callable[[], Any] | None = None
 
     async def handle(self, batch: Batch, tx: asyncpg.Connection) -> Sequence[Event[Any]]:
@@ -79,6 +81,8 @@ class Toy:
         events = batch.of(RecipientRegistered)
         if bad := [event.subject for event in events if event.subject in self.poison]:
             raise ValueError(f"no decision for {bad}")
+        if away := [(event, self.keyless[event.subject]) for event in events if event.subject in self.keyless]:
+            raise KeyAway(away)
         await tx.execute(
             "INSERT INTO toy (recipient, event_id) SELECT * FROM unnest($1::text[], $2::text[])",
             [event.subject for event in events],
@@ -135,7 +139,7 @@ async def start(settings: ServiceSettings, toy: Toy, keyring: Keyring) -> Runnin
     outbox = Outbox("eligibility", pool, settings.partitions)
     publisher = Publisher("eligibility", pool, settings)
     outbox.committed = publisher.offer
-    loop = Loop(Turn(toy.stage, outbox, keyring), publisher, settings)
+    loop = Loop(Turn(toy.stage, outbox, keyring, key_wait_s=settings.key_wait_s), publisher, settings)
     stopping = asyncio.Event()
     tasks = [asyncio.create_task(loop.run(stopping)), asyncio.create_task(publisher.run(stopping))]
     return Running(loop, publisher, pool, tasks, stopping)
