@@ -57,7 +57,7 @@ def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.C
         input=given,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=480,
     )
 
 

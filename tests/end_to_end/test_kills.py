@@ -26,7 +26,7 @@ def test_kills_change_nothing_in_the_report(demo: Demo) -> None:
     )
     try:
         killed = [victim for victim in VICTIMS if kill(home, victim, running)]
-        output, _ = running.communicate(timeout=280)
+        output, _ = running.communicate(timeout=480)
         assert running.returncode == 0, output[-4000:]
         assert len(killed) >= 5, f"only {killed} were there to be killed"
         assert essence(json.loads(salur(home, "report", "--json").stdout)) == undisturbed
