@@ -35,14 +35,12 @@ def settings_for(kafka: str, database: str, keys: Path, **changes: Any) -> Servi
 
 
 async def empty_topics(settings: ServiceSettings) -> None:
-    """Every topic of the flow, new and empty."""
-    names = set(FLOW_TOPICS)
+    """Every topic of the flow, new and empty; what others sent to the intake is gone."""
     async with admin(settings) as client:
-        if old := names & set(await client.list_topics()):
-            await client.delete_topics(sorted(old))
-            while names & set(await client.list_topics()):
-                await asyncio.sleep(0.05)
-    await ensure_topics(settings, names)
+        while old := [name for name in await client.list_topics() if name in FLOW_TOPICS or ".submitted." in name]:
+            await client.delete_topics(old)
+            await asyncio.sleep(0.05)
+    await ensure_topics(settings, FLOW_TOPICS)
 
 
 def registrations(count: int, start: int = 0) -> list[Event[RecipientRegistered]]:
