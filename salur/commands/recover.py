@@ -36,7 +36,7 @@ def recover_command(
 ) -> None:
     """Bring a restored database up to its own topics. No instance of the service may run meanwhile.
 
-    It happens in one transaction: when it is refused or interrupted, nothing has happened. Afterwards start the service.
+    It is one transaction: when it is refused or interrupted, nothing has happened. Afterwards start the service.
     """
     (name,) = one_of([service], STAGES, "SERVICE")
     if lost_at and name != "notify":
@@ -75,7 +75,7 @@ _SENTENCES = {
     "lost_events_told_again": "events that were never published follow from the others, and leave now",
     "advanced_idr": "rupiah are advanced by the treasury until failures that nobody told of are known again",
     "to_ask_the_bank_about": "orders may have been sent: the bank is asked about each before anything else",
-    "recipients_in_doubt": "recipients may have been paid untold: nothing more is sent to them before the bank was asked",
+    "recipients_in_doubt": "recipients may have been paid untold: the bank is asked before more is sent to them",
     "messages_told_of": "messages are where their events say",
     "messages_unknown": "messages may have been sent: they are unknown, and are not sent again",
 }

@@ -6,14 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from services.notify.recovery import NotifyRecovery
-
 from salur.inside.connect import resolve
 from salur.stack.home import Home
 from salur.stack.programs import Context
 from salur.stack.state import Wanted
 from services.eligibility import recovery as eligibility
 from services.eligibility.settings import EligibilitySettings
+from services.notify.recovery import NotifyRecovery
 from services.payout import recovery as payout
 from services.payout.settings import PayoutSettings
 from services.registry import recovery as registry
@@ -56,7 +55,7 @@ def _registry(environment: dict[str, str], lost_at: datetime | None) -> Prepared
 
 def _eligibility(environment: dict[str, str], lost_at: datetime | None) -> Prepared:
     settings = EligibilitySettings.of(environment)
-    keyring = Keyring.load(settings.keys, only=("eligibility", "particulars"))
+    keyring = Keyring.load(settings.keys, only=eligibility.KEYS)
     return Prepared(settings, eligibility.build(settings, keyring))
 
 

@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
-from services.eligibility import recovery_store, store
+from services.eligibility import recovery_store, rulebook, store
 from services.eligibility.casefile import Casefile, Office
 from services.eligibility.domain.book import Decision
 from services.eligibility.recovery_store import FoundRegistration
 from services.eligibility.rulebook import Rulebook
+from services.eligibility.service import INPUTS
+from services.eligibility.settings import EligibilitySettings
 from services.eligibility.store import CurrentDecision
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
@@ -26,7 +28,13 @@ from shared.privacy.keyring import Keyring
 from shared.runtime.recovery import CannotRecover
 from shared.runtime.stage import Received
 
-PEOPLE_AT_ONCE = 500
+PEOPLE_AT_ONCE: Final = 500
+KEYS: Final = ("eligibility", "particulars")
+
+
+def build(settings: EligibilitySettings, keyring: Keyring) -> "EligibilityRecovery":
+    """With the rules and the keys that eligibility itself has. Raises RulesInvalid."""
+    return EligibilityRecovery(rulebook.load(settings.programmes), keyring, settings.zone)
 
 
 @dataclass(slots=True)
@@ -37,7 +45,7 @@ class EligibilityRecovery:
     keyring: Keyring
     zone: tzinfo
     service: Service = "eligibility"
-    inputs: tuple[str, ...] = (RecipientRegistered.TYPE, RecipientFlagged.TYPE)
+    inputs: tuple[str, ...] = INPUTS
     until: datetime | None = None
     _summed_up: bool = False
     _summary: Counter[str] = field(default_factory=Counter)
@@ -65,6 +73,7 @@ class EligibilityRecovery:
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
         await self._sum_up(tx)
+        await self._refuse_older_rules(tx)
         office = Office(self.rules, await store.take_rulebook(tx, self.rules), self.keyring, self.zone)
         self._summary["recipients"] = await recovery_store.import_recipients(tx, office.rulebook_id)
         if missing := await recovery_store.not_found(tx):
@@ -92,6 +101,17 @@ class EligibilityRecovery:
         if not self._summed_up:
             await recovery_store.sum_up(tx)
             self._summed_up = True
+
+    async def _refuse_older_rules(self, tx: asyncpg.Connection) -> None:
+        """The database was restored, so only what was told says which rules were in force."""
+        now = {rule.name: rule.version for rule in self.rules.rules}
+        for programme, version in await recovery_store.versions_told(tx):
+            if now.get(programme, 0) < version:
+                raise CannotRecover(
+                    f"{programme} was decided under version {version}, and the programmes at hand have "
+                    + (f"version {now[programme]}" if programme in now else "no such programme"),
+                    hint="give eligibility the programmes that it had (SALUR_PROGRAMMES)",
+                )
 
     async def _decide(
         self, tx: asyncpg.Connection, office: Office, at: datetime, wanted: dict[str, list[str]]

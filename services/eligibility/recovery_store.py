@@ -64,6 +64,12 @@ async def sum_up(tx: asyncpg.Connection) -> None:
     )
 
 
+async def versions_told(tx: asyncpg.Connection) -> list[tuple[str, int]]:
+    """The newest version of each programme under which anything was decided."""
+    rows = await tx.fetch("SELECT programme, max(programme_version) FROM told_decision GROUP BY 1 ORDER BY 1")
+    return [(row[0], row[1]) for row in rows]
+
+
 async def rest_on(tx: asyncpg.Connection, recipients: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Recipient → revisions of registration and flags that were decided upon, as far as anybody was told."""
     rows = await tx.fetch(

@@ -104,7 +104,9 @@ def _follow(
 _OF_ONE_SEND = frozenset({Fact.REFUSED_FOR_NOW, Fact.REFUSED, Fact.LOST})
 
 
-def event_of(row: Mapping[str, Any], milestone: Milestone, code: str | None, revision: int, at: datetime) -> Event[Any]:
+def event_of(
+    row: Mapping[str, Any] | asyncpg.Record, milestone: Milestone, code: str | None, revision: int, at: datetime
+) -> Event[Any]:
     said: dict[str, Any] = {
         "message_id": row["message_id"],
         "purpose": row["purpose"],

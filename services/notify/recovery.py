@@ -104,13 +104,13 @@ def _rung(state: State) -> int:
 
 def _milestone(event: Event[Any]) -> ToldMilestone:
     data, cause = event.data, event.cause
-    _, kind, rest = data.purpose.partition("payout:")
+    kind, _, rest = data.purpose.partition(":")
     return ToldMilestone(
         data.message_id,
         event.subject,
         data.purpose,
         data.channel,
-        about_payout(rest.rsplit(":", 2)[0]) if kind else DECISIONS,
+        about_payout(rest.rsplit(":", 2)[0]) if kind == "payout" else DECISIONS,
         data.template,
         event.type.removeprefix("notification."),
         data.revision,

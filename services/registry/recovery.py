@@ -61,8 +61,8 @@ class RegistryRecovery:
     until: datetime | None = None
     _untold: set[str] | None = None
     """recipients whose last change was never told; None before the first input"""
-    _unanswered: list[Received] = field(default_factory=list)
-    """their registrations without an answer: one of them made that change"""
+    _unanswered: list[tuple[Received, bytes]] = field(default_factory=list)
+    """their registrations without an answer, with a digest of the facts: one of them made that change"""
     _summary: Counter[str] = field(default_factory=Counter)
 
     async def prepare(self, tx: asyncpg.Connection) -> None:
@@ -100,7 +100,7 @@ class RegistryRecovery:
             elif untold and answer is None:
                 read = self._read(one, one.event.time)
                 if read.recipient in untold and isinstance(read.content, Facts):
-                    self._unanswered.append(one)
+                    self._unanswered.append((one, self.handler.settling.content_digest(read.content)))
         await recovery_store.keep_found(tx, list(found.values()), found_reused)
         await _fold_flags(tx, statements)
 
@@ -115,11 +115,22 @@ class RegistryRecovery:
             )
         self._summary["submissions_answered"] = await recovery_store.import_answers(tx)
         self._summary["recipients"] = await recovery_store.import_recipients(tx)
-        if self._unanswered:
-            told = await self.handler.handle(Batch(self._unanswered, at), tx)
+        if changes := await self._lost_changes(tx):
+            told = await self.handler.handle(Batch(changes, at), tx)
             self._summary["lost_events_told_again"] = len(told)
             yield told
         await recovery_store.move_winners(tx)
+
+    async def _lost_changes(self, tx: asyncpg.Connection) -> list[Received]:
+        """The registrations behind changes that were never told: those that say what another was told to repeat, else
+        all that have no answer. Whatever is left the stage answers when it reads it again."""
+        repeated = await recovery_store.facts_repeated(tx, self._untold or set())
+        changes = []
+        for one, digest in self._unanswered:
+            read = self._read(one, one.event.time)
+            if repeated.get(read.recipient or "", digest) == digest:
+                changes.append(one)
+        return changes
 
     def summary(self) -> dict[str, int]:
         return dict(self._summary)
@@ -157,7 +168,8 @@ async def _fold_flags(tx: asyncpg.Connection, statements: Sequence[Read]) -> Non
         if stands is None or flag.won_by > stands.won_by:
             winning[read.recipient, code] = flag
     rows = [
-        store.FlagRow(*key, flag.raised, flag.won_by.since, *flag.won_by.submission) for key, flag in winning.items()
+        store.FlagRow(recipient, code, flag.raised, flag.won_by.since, *flag.won_by.submission)
+        for (recipient, code), flag in winning.items()
     ]
     await store.save_flags(tx, rows, {})
 

@@ -1,6 +1,6 @@
 """The SQL of a recovery: what events say of answers and recipients, and what the submissions behind them said."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -136,6 +136,21 @@ async def changes_untold(tx: asyncpg.Connection) -> set[str]:
     return {row[0] for row in rows}
 
 
+async def facts_repeated(tx: asyncpg.Connection, recipients: Collection[str]) -> dict[str, bytes]:
+    """Recipient → digest of the facts that the latest submission was told to repeat."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT ON (a.subject) a.subject, f.facts_digest
+        FROM told_answer AS a
+        JOIN found AS f USING (source, id)
+        WHERE a.subject = ANY ($1::text[]) AND a.detail = 'identical' AND f.facts_digest IS NOT NULL
+        ORDER BY a.subject, a.revision DESC, a.order_at DESC
+        """,
+        list(recipients),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def answers_of(tx: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, asyncpg.Record]:
     """What was told of these submissions and whose content was not found yet."""
     rows = await tx.fetch(
@@ -193,8 +208,9 @@ async def import_answers(tx: asyncpg.Connection) -> int:
         """
         INSERT INTO submission (source, id, kind, content_digest, recipient_id, answer, detail, problems, submitted_at,
             answered_at)
-        SELECT a.source, a.id, a.kind, f.content_digest, f.recipient_id, a.answer, a.detail, a.problems,
-            f.submitted_at, a.answered_at
+        SELECT a.source, a.id, a.kind, f.content_digest,
+            coalesce(f.recipient_id, CASE WHEN a.subject LIKE 'r-%' THEN a.subject END), -- erased: its event knows
+            a.answer, a.detail, a.problems, f.submitted_at, a.answered_at
         FROM told_answer AS a
         JOIN found AS f USING (source, id)
         ORDER BY a.source, a.id

@@ -75,7 +75,7 @@ async def read(
         try:
             polled: Polled = await consumer.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
         except UnicodeDecodeError:
-            polled = await _one_by_one(consumer, at, [tp for tp in left])
+            polled = await _one_by_one(consumer, at, list(left))
         for tp, records in polled.items():
             if tp in left and (within := [record for record in records if record.offset < left[tp].end]):
                 got_at = monotonic()
