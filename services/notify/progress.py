@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -95,7 +95,7 @@ def _follow(
             due_at = report.due_at
         for milestone in reached:
             revision += 1
-            events.append(_event(row, milestone, report.code, revision, at))
+            events.append(event_of(row, milestone, report.code, revision, at))
     if progress == before:
         return None, []
     sent, delivered, failed, unknown = (milestone in progress.known for milestone in _MILESTONES)
@@ -106,7 +106,9 @@ def _follow(
 _OF_ONE_SEND = frozenset({Fact.REFUSED_FOR_NOW, Fact.REFUSED, Fact.LOST})
 
 
-def _event(row: asyncpg.Record, milestone: Milestone, code: str | None, revision: int, at: datetime) -> Event[Any]:
+def event_of(
+    row: Mapping[str, Any] | asyncpg.Record, milestone: Milestone, code: str | None, revision: int, at: datetime
+) -> Event[Any]:
     said: dict[str, Any] = {
         "message_id": row["message_id"],
         "purpose": row["purpose"],

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import asyncpg
 
+from services.payout import configuration
 from services.payout import events as payout_events
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
 from services.payout.domain.states import CycleState, PayoutState
 from services.payout.handler import newest
 from services.payout.retelling import Retelling
+from services.payout.settings import PayoutSettings
 from services.payout.store import cycles, decisions, doubts
 from services.payout.store import recovery as store
 from services.payout.store.doubts import Superseded
@@ -51,6 +53,12 @@ _STATES: Final = {
     PayoutConfirmed.TYPE: PayoutState.CONFIRMED,
     PayoutFailed.TYPE: PayoutState.FAILED,
 }
+
+
+def build(settings: PayoutSettings) -> "PayoutRecovery":
+    """With payout's own configuration. Raises ConfigurationInvalid."""
+    known = configuration.load(settings.payout_programmes, settings.payout_banks, settings.payout_reasons)
+    return PayoutRecovery(known)
 
 
 @dataclass(slots=True)

@@ -77,11 +77,12 @@ class Handler:
 
     async def _tell_reused(self, tx: asyncpg.Connection, read: Sequence[Read], at: datetime) -> list[Event[Any]]:
         told = await store.record_reused(tx, [(r.source, r.id, r.digest) for r in read], at)
-        return [
-            _rejected(r, (problem("id", "id_reused"),), at, distinct=("id_reused", r.digest.hex()))
-            for r in read
-            if (r.source, r.id, r.digest) in told
-        ]
+        return [id_reused(r, at) for r in read if (r.source, r.id, r.digest) in told]
+
+
+def id_reused(one: Read, at: datetime) -> Event[Any]:
+    """This content came under an id that stands for another one. The event's id follows from the content."""
+    return _rejected(one, (problem("id", "id_reused"),), at, distinct=("id_reused", one.digest.hex()))
 
 
 def _recognised(one: Read, answered: Mapping[store.Key, bytes]) -> Submission:

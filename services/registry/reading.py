@@ -78,7 +78,7 @@ class Reader:
         """
         events = [event for _, event in received]
         opened = [self._open(event) for event in events]
-        sources = [_source_of(*one) for one in received]
+        sources = [source_of(*one) for one in received]
         digests = [
             self.fingerprint.of_submission(KINDS[event.type] if o.right else "sealed", o.plaintext)
             for event, o in zip(events, opened, strict=True)
@@ -134,7 +134,7 @@ def _read(
     )
 
 
-def _source_of(message: Message, event: Event[Any]) -> str:
+def source_of(message: Message, event: Event[Any]) -> str:
     """Whose topic this is: the broker's access lists say who may write there, the message itself proves nothing.
 
     A dead letter that an operator has put back tells its source itself.

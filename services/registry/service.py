@@ -18,9 +18,13 @@ SHARES = ("identity", "submission", "eligibility", "payment", "contact", "recove
 async def build(settings: Settings, outbox: Outbox, keyring: Keyring) -> Service:
     """Raises SourcesInvalid, KeyMissing."""
     sources = Sources.load(settings.sources)
-    fingerprint = Fingerprint(keyring)
-    handler = Handler(Reader(keyring, sources, reference(), fingerprint), Settling(keyring, fingerprint))
     return Service(
-        stage=Stage(SERVICE, sources.topics(), handler.handle),
-        routers=(make_router(outbox, keyring, sources, fingerprint),),
+        stage=Stage(SERVICE, sources.topics(), make_handler(sources, keyring).handle),
+        routers=(make_router(outbox, keyring, sources, Fingerprint(keyring)),),
     )
+
+
+def make_handler(sources: Sources, keyring: Keyring) -> Handler:
+    """Raises KeyMissing."""
+    fingerprint = Fingerprint(keyring)
+    return Handler(Reader(keyring, sources, reference(), fingerprint), Settling(keyring, fingerprint))

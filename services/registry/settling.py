@@ -106,7 +106,7 @@ class Settling:
         verdicts: Verdicts,
     ) -> Iterator[_Change]:
         """Settles the registrations of one person; what is registered anew or changed, at most one, comes back."""
-        submitted = [Submitted(_order(read[i]), self._content_digest(_facts(read[i]))) for i in indexes]
+        submitted = [Submitted(_order(read[i]), self.content_digest(_facts(read[i]))) for i in indexes]
         after, each = settle(before.known if before else None, submitted)
         registered_at = before.registered_at if before else at
         for index, verdict in zip(indexes, each, strict=True):
@@ -121,7 +121,7 @@ class Settling:
         if before and after.revision == before.known.revision and after != before.known:
             verdicts.moved[recipient] = after.won_by
 
-    def _content_digest(self, facts: Facts) -> bytes:
+    def content_digest(self, facts: Facts) -> bytes:
         """Of everything that a later stage can see: two submissions with the same say nothing different."""
         clear = f"{facts.family_card}{facts.village}{facts.decile}".encode()
         return self.fingerprint.of_parts(clear, facts.eligibility, facts.payment, facts.contact)
@@ -164,7 +164,7 @@ class Settling:
     def _flag(
         self, recipient: str, indexes: Sequence[int], read: Sequence[Read], before: Flags, verdicts: Verdicts
     ) -> None:
-        after = settle_flags(before, [_stated(read[i]) for i in indexes])
+        after = settle_flags(before, [stated(read[i]) for i in indexes])
         standing = orjson.dumps([code for code in FLAG_CODES if code in after.standing])
         sealed = self.keyring.seal("eligibility", standing, recipient=recipient, schema=FLAGS_SCHEMA)
         verdicts.flag_rows.extend(
@@ -189,7 +189,7 @@ def _order(one: Read) -> Order:
     return Order(one.submitted_at, one.source, one.id)
 
 
-def _stated(one: Read) -> Stated:
+def stated(one: Read) -> Stated:
     said = one.content
     assert isinstance(said, Flagging)
     return Stated(said.code, Flag(said.raised, FlagOrder(said.since, _order(one))))

@@ -18,7 +18,7 @@ from shared.runtime import positions
 from shared.runtime.emit import Outbox
 from shared.runtime.positions import Place
 from shared.runtime.publisher import Publisher
-from shared.runtime.recovery.reading import message_of
+from shared.runtime.records import message_of
 from shared.runtime.screening import screen
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings

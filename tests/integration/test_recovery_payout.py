@@ -109,6 +109,8 @@ async def work(desk: Desk, until: Callable[[], Awaitable[bool]], timeout_s: floa
                     if task.done():
                         task.result()
                 await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"still under way after {timeout_s} s: {await under_way(desk)}") from None
     finally:
         done.set()
         await asyncio.gather(*tasks)
@@ -128,6 +130,18 @@ async def settled(desk: Desk) -> bool:
         """
     )
     return bool(found[0][0] == 0)
+
+
+async def under_way(desk: Desk) -> list[dict[str, Any]]:
+    rows = await desk.rows(
+        """
+        SELECT p.*, u AS doubt, clock_timestamp() AS now
+        FROM payout AS p FULL JOIN doubt AS u USING (recipient_id, cycle)
+        WHERE p.due_at IS NOT NULL OR u.state = 'open'
+        """
+    )
+    unsettled = await desk.rows("SELECT * FROM decision WHERE settled_in = 0")
+    return [dict(row) for row in (*rows, *unsettled)]
 
 
 STANDS = """

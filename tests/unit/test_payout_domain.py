@@ -14,6 +14,8 @@ from services.payout.domain import ledger as books
 from services.payout.domain.answers import Answer, Contradiction, Order, Outcome, Pauses, Said, resolve
 from services.payout.domain.budget import Claimant, Rank, RankClass, allot, rank
 from services.payout.domain.consideration import Decision, OpenCycle, Standing, consider
+from services.payout.domain.doubt import Case, Held, Later
+from services.payout.domain.doubt import resolve as resolve_doubt
 from services.payout.domain.ledger import RULES, Account, Kind, Transfer, balances
 from services.payout.domain.orders import Account as BankAccount
 from services.payout.domain.periods import PeriodDoesNotFit, check_period, same_officer
@@ -359,3 +361,14 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, text: str, said: str) ->
     with pytest.raises(configuration.ConfigurationInvalid, match=said) as raised:
         configuration.load(programmes=file)
     assert str(file) in raised.value.message
+
+
+@pytest.mark.parametrize(("after_s", "expected"), [(0.5, Later), (2.0, Later), (6.0, Held)])
+def test_who_was_paid_untold_and_stays_in_the_queue_is_held(after_s: float, expected: type) -> None:
+    """The money went to others meanwhile, and no order may ever follow: then a person must look."""
+    since = datetime(2026, 11, 25, 4, tzinfo=UTC)
+    at = since + timedelta(seconds=after_s)
+    case = Case(1, 1, 100_000, PayoutState.QUEUED, attempt=1, amount_idr=100_000)
+    answers = {1: Answer("REF", Said.DONE)}
+    pauses = Pauses(window_s=1.5, first_inquiry_after_s=0.1, inquiry_pause_max_s=0.4, resend_after_s=0.1)
+    assert type(resolve_doubt(case, answers, since=since, asked_at=at, now=at, pauses=pauses)) is expected

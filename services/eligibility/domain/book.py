@@ -136,6 +136,10 @@ class Book:
             made += self._settle(rule, person.registration.family_id, person)
         return made
 
+    def settle(self, family_id: str) -> list[Decision]:
+        """Who of the family is paid in each programme; a decision for everybody whose outcome is another one."""
+        return [decision for rule in self.rules if rule.payee for decision in self._settle(rule, family_id, None)]
+
     def _settle(self, rule: Rule, family_id: str, subject: Person | None) -> list[Decision]:
         """Who of the family is paid now. The subject gets a decision, the others where their outcome changes."""
         assert rule.payee

@@ -12,6 +12,12 @@ from typing import NamedTuple
 from services.payout.domain.answers import Answer, Pauses, Said
 from services.payout.domain.states import PayoutState
 
+QUEUE_MOVES_WITHIN_PAUSES = 10
+"""How many pauses between inquiries a queued recipient, whom the lost database paid, waits for an order of ours."""
+
+SWEEP_COMES_WITHIN_PAUSES = 1000
+"""The same for one whom the sweep has not considered yet: millions may come before."""
+
 
 class Case(NamedTuple):
     """A recipient in one cycle. The references of attempts `attempt_from` to `attempt_max` may be at the bank although
@@ -60,7 +66,8 @@ def resolve(
 ) -> Held | Adopted | Clear | Later:
     """What follows from `answers`, one an attempt.
 
-    `not found` is believed once the bank's window has passed since the lost database can have sent anything.
+    `not found` is believed once the bank's window has passed since the lost database can have sent anything. What the
+    bank has and our sweep does not order in good time, because others were given the money, is held.
     """
     said = {attempt: answers[attempt].said if attempt in answers else Said.UNCLEAR for attempt in case.attempts}
     at_the_bank = [attempt for attempt in case.attempts if said[attempt] in (Said.DONE, Said.PENDING)]
@@ -73,9 +80,12 @@ def resolve(
         return Later(window_ends_at)
     if not at_the_bank:
         return Clear()
-    return (
-        Adopted() if case.state == PayoutState.ORDERED else Later(now + timedelta(seconds=pauses.inquiry_pause_max_s))
-    )
+    if case.state == PayoutState.ORDERED:
+        return Adopted()
+    waits = QUEUE_MOVES_WITHIN_PAUSES if case.state == PayoutState.QUEUED else SWEEP_COMES_WITHIN_PAUSES
+    if asked_at >= window_ends_at + waits * timedelta(seconds=pauses.inquiry_pause_max_s):
+        return Held(at_the_bank[0], said[at_the_bank[0]])
+    return Later(now + timedelta(seconds=pauses.inquiry_pause_max_s))
 
 
 def _may_be_ours(case: Case, attempt: int) -> bool:

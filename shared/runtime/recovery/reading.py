@@ -3,20 +3,20 @@
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import Trouble
-from shared.events.topics import topic_named
 from shared.kafka import start
 from shared.runtime.digest import SEQUENCE_HEADER
 from shared.runtime.positions import Place
-from shared.runtime.stage import Message
+from shared.runtime.records import SEQUENCE_DIGITS_MAX
 from shared.settings import KafkaSettings
 
 RECORDS_A_POLL: Final = 4000
+RECORDS_ONE_BY_ONE: Final = 500
 STALLED_S: Final = 60.0
 
 
@@ -68,30 +68,58 @@ async def read(
     if not left:
         return
     consumer.assign(list(left))
-    for tp, extent in left.items():
-        consumer.seek(tp, extent.start)
+    at = {tp: extent.start for tp, extent in left.items()}
+    _seek(consumer, at)
     got_at = monotonic()
     while left:
-        polled: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
-        if polled:
-            got_at = monotonic()
-        elif monotonic() - got_at > STALLED_S:
-            raise Stalled(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted({t for t, _ in left}))}")
+        try:
+            polled: Polled = await consumer.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
+        except UnicodeDecodeError:
+            polled = await _one_by_one(consumer, at, list(left))
         for tp, records in polled.items():
             if tp in left and (within := [record for record in records if record.offset < left[tp].end]):
+                got_at = monotonic()
                 yield Place(*tp), within
-        for tp in [tp for tp, extent in left.items() if await consumer.position(tp) >= extent.end]:
-            consumer.pause(tp)
-            del left[tp]
+        for tp in list(left):
+            at[tp] = await consumer.position(tp)
+            if at[tp] >= left[tp].end:
+                consumer.pause(tp)
+                del left[tp]
+        if monotonic() - got_at > STALLED_S:
+            raise Stalled(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted({t for t, _ in left}))}")
 
 
-def message_of(record: ConsumerRecord) -> Message:
-    """As the stage is handed it."""
-    sequence = sequence_of(record) if topic_named(record.topic).sequenced else None
-    return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)
+async def _one_by_one(
+    consumer: AIOKafkaConsumer, at: Mapping[TopicPartition, int], places: Collection[TopicPartition]
+) -> "Polled":
+    """Some records of each place; one whose header has a key that is no UTF-8 is passed over, it cannot be an event.
+
+    The client fails on such a record and forgets what it read before it, but reads single ones up to it.
+    """
+    found: Polled = {}
+    _seek(consumer, at)
+    for tp in places:
+        for _ in range(RECORDS_ONE_BY_ONE):
+            try:
+                polled = await consumer.getmany(tp, timeout_ms=100, max_records=1)
+            except UnicodeDecodeError:
+                consumer.seek(tp, await consumer.position(tp) + 1)
+                break
+            if not polled:
+                break
+            found.setdefault(tp, []).extend(polled[tp])
+    return found
+
+
+def _seek(consumer: AIOKafkaConsumer, at: Mapping[TopicPartition, int]) -> None:
+    for tp, offset in at.items():
+        consumer.seek(tp, offset)
+
+
+Polled = dict[TopicPartition, list[ConsumerRecord]]
 
 
 def sequence_of(record: ConsumerRecord) -> int | None:
-    """The number in the header `sequence`; None where there is none in form."""
+    """The number in the header `sequence`; None where there is none in form. Of any topic."""
     carried = dict(record.headers).get(SEQUENCE_HEADER)
-    return int(carried) if carried is not None and carried.isdigit() else None
+    return int(carried) if carried is not None and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None

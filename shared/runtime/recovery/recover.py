@@ -21,6 +21,7 @@ from shared.runtime.deadletter import MessagePlace, Poison, keep_dead_lettered, 
 from shared.runtime.emit import Outbox, Transaction
 from shared.runtime.payload import unpack
 from shared.runtime.positions import Place
+from shared.runtime.records import message_of
 from shared.runtime.recovery import reading
 from shared.runtime.recovery.importer import Importer, Progress, Silent
 from shared.runtime.recovery.own import CannotRecover, OwnPartition
@@ -187,7 +188,7 @@ class _Recovery:
         expected = {place: position.sequence for place, position in stood.items()}
         self.tell.begin("inputs since the backup", sum(extent.end - extent.start for extent in wanted.values()))
         async for place, records in reading.read(consumer, wanted):
-            messages = [reading.message_of(record) for record in records]
+            messages = [message_of(record) for record in records]
             received = self._received(place, messages, expected)
             if received:
                 self.done.inputs += len(received)
