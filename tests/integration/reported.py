@@ -138,9 +138,9 @@ async def reported(kafka: str, database: str, folder: Path) -> AsyncIterator[Rep
         upstream, broker = find_upstream(home, source), find_kafka(home)
         await submit(demo / "flags.csv", FLAGS, upstream, broker, Options())
         for programme, (period, budget_idr) in BUDGETS.items():
-            await _open_cycle(home, programme, period, budget_idr)
+            await open_cycle(home, programme, period, budget_idr)
         await submit(demo / "registrations.csv", REGISTRATIONS, upstream, broker, Options())
-        places, worked = await _at_rest(home)
+        places, worked = await at_rest(home)
         # What tests falsify must not be acted upon; the books of the bank and the carrier stay open.
         nobody = Request(kafka=kafka, postgres=database, scale=dict.fromkeys(STAGES, 0))
         up(home, nobody)
@@ -171,7 +171,7 @@ async def _unguard(database: str) -> None:
         await connection.close()
 
 
-async def _open_cycle(home: Home, programme: str, period: str, budget_idr: int) -> None:
+async def open_cycle(home: Home, programme: str, period: str, budget_idr: int) -> None:
     port = orjson.loads(home.ports.read_bytes())["payout-0"]
     token = orjson.loads(home.secrets.read_bytes())["officer_token"]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
@@ -183,7 +183,7 @@ async def _open_cycle(home: Home, programme: str, period: str, budget_idr: int) 
             assert answer.status < 300, await answer.text()
 
 
-async def _at_rest(home: Home, within_s: float = 150) -> tuple[Places, set[str]]:
+async def at_rest(home: Home, within_s: float = 150) -> tuple[Places, set[str]]:
     """Waits until nothing moves any more: every order ended, every message told."""
     places = find(home.root, None)
     until = time.monotonic() + within_s

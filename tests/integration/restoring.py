@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+from aiokafka import AIOKafkaProducer
 
 from salur.inside.audit import AuditResult, verify
 from salur.inside.connect import Settings
 from shared.events import Event
 from shared.events.topics import Service, outputs_of
+from shared.partition import partition_of
 from shared.postgres import migrate, open_pool
 from shared.runtime import positions
 from shared.runtime.emit import Outbox
@@ -20,6 +22,7 @@ from shared.runtime.positions import Place
 from shared.runtime.publisher import Publisher
 from shared.runtime.records import message_of
 from shared.runtime.screening import screen
+from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
 from tests.integration.toy import reader
@@ -101,3 +104,36 @@ async def audited(settings: ServiceSettings, service: Service) -> AuditResult:
 
 def places_of(service: Service, partitions: int) -> list[tuple[str, int]]:
     return [(topic, partition) for topic in outputs_of(service) for partition in range(partitions)]
+
+
+async def pictured(pool: asyncpg.Pool, queries: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
+    """What each query gives, for a comparison of two databases."""
+    return {query: [tuple(row) for row in await pool.fetch(query)] for query in queries}
+
+
+async def send(settings: ServiceSettings, topic: str, values: Sequence[tuple[str, bytes]]) -> None:
+    """As a source does: key and value of each message, in their order."""
+    producer = AIOKafkaProducer(**settings.client_options(), acks="all", linger_ms=5)
+    await producer.start()
+    try:
+        for key, value in values:
+            place = partition_of(key.encode(), settings.partitions)
+            await producer.send(topic, value=value, key=key.encode(), partition=place)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def refuses(settings: ServiceSettings, service: Service, pool: asyncpg.Pool) -> bool:
+    """Whether the service would not run on this database, and names the command that helps."""
+    try:
+        await refuse_restored_database(settings, pool, outputs_of(service), range(settings.partitions))
+        said = None
+    except DatabaseOlderThanTopic as error:
+        said = error.hint
+    assert said is None or f"salur recover {service}" in said
+    return said is not None
+
+
+OUTPUT_POSITIONS = "SELECT topic, partition, next_sequence, digest FROM output_position ORDER BY 1, 2"
+INPUT_POSITIONS = "SELECT topic, partition, next_offset, next_sequence FROM input_position ORDER BY 1, 2"
