@@ -13,6 +13,13 @@ def pytest_report_header() -> str:
     return _stack.describe()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the two processes that run the tests each takes whole files; those that look at the one demo go together."""
+    for item in items:
+        demo = "demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("demo" if demo else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[TestStack]:
     yield _stack

@@ -320,10 +320,14 @@ class Loop:
             await consumer.commit(reached)
 
     def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
+        """Not of what went to another process meanwhile: the client knows nothing of it any more."""
+        assigned = consumer.assignment()
         for place, message in {Place(m.topic, m.partition): m for m in messages}.items():
+            if TopicPartition(*place) not in assigned:
+                continue
             self._lagging.add(place)
             label = (self.service, message.topic, str(message.partition))
-            end = consumer.highwater(TopicPartition(message.topic, message.partition)) or message.offset + 1
+            end = consumer.highwater(TopicPartition(*place)) or message.offset + 1
             LAG_MESSAGES.labels(*label).set(max(0, end - message.offset - 1))
             LAG_SECONDS.labels(*label).set(max(0.0, time() - message.timestamp_ms / 1000))
 

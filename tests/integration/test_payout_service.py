@@ -119,7 +119,7 @@ async def test_two_instances_are_killed_and_the_books_are_right(
                 processes[victim] = await start(settings, tmp_path, bank.url, victim)
             await toy.until(lambda: finished(desk), timeout_s=120)
         finally:
-            for process in processes:
+            for process in (one for one in processes if one.returncode is None):
                 process.terminate()
             codes = {await asyncio.wait_for(process.wait(), 30) for process in processes}
             assert codes <= {0, -signal.SIGTERM}, "graceful, or it had not begun yet"
