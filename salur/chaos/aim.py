@@ -12,7 +12,7 @@ import asyncpg
 from salur.inside.connect import Settings, database
 from shared.errors import SalurError
 
-WITHIN_S: Final = 3.0
+WITHIN_S: Final = 5.0
 """A moment that does not come is not waited for any longer."""
 _EVERY_S: Final = 0.001
 
