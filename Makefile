@@ -1,10 +1,12 @@
 # Everything a newcomer needs; each target works on a fresh machine with Python 3.11 or newer.
 FAMILIES ?= 20000
 SEED ?= 2026
+FAULTS ?= 1000
+BROKERS ?= 3
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format up down bench contract lock
+.PHONY: demo test lint format up down bench chaos contract lock
 
 demo: .venv/run  ## the whole flow on generated families, with the report
 	$(BIN)/salur demo --families $(FAMILIES) --seed $(SEED)
@@ -30,6 +32,9 @@ down: .venv/run
 
 bench: .venv/dev .venv/baselines/filled  ## how fast, beside others; bench/README.md says how to read it
 	$(BIN)/python -m bench
+
+chaos: .venv/run  ## the whole flow under 1,000 faults on three brokers, compared with an undisturbed run
+	$(BIN)/salur chaos --families $(FAMILIES) --faults $(FAULTS) --brokers $(BROKERS) --seed $(SEED)
 
 contract: .venv/run  ## write docs/contract from the code
 	$(BIN)/salur contract

@@ -11,8 +11,9 @@ import asyncpg
 
 from salur.inside.connect import Settings, database
 from shared.errors import SalurError
+from shared.runtime.failures import TROUBLE
 
-WITHIN_S: Final = 3.0
+WITHIN_S: Final = 5.0
 """A moment that does not come is not waited for any longer."""
 _EVERY_S: Final = 0.001
 
@@ -56,7 +57,7 @@ async def moment(settings: Settings, victim: str, aim: Aim) -> bool:
             question = (_OUTBOX,)
         case Aim.CALL:
             question = (_CALLS[service],)
-    with suppress(SalurError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with suppress(SalurError, *TROUBLE, asyncpg.PostgresError):
         async with database(settings, service) as connection:
             until = monotonic() + WITHIN_S
             while monotonic() < until:

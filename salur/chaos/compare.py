@@ -193,12 +193,25 @@ class _Comparing:
         return next((recipient for recipient in self.together if family_of.get(recipient) == family), None)
 
     def _ranked(self, before: FinalState, after: FinalState) -> None:
-        """What was paid of a budget that ended within a decile."""
+        """What was paid of a budget that ended within a decile, and that nobody of a higher one came first."""
         for cycle in self.last_deciles:
             first, second = (run.balances.get((cycle, "paid")) for run in (before, after))
             self.compared["ranked cycle"] += 1
             if first != second:
                 self._differs("paid in the ranked cycle", None, cycle, first, second)
+            overtaken = [self._overtaken(run, cycle) for run in (before, after)]
+            if any(overtaken):
+                self._differs("overtaken in", overtaken[1] or overtaken[0], cycle, *overtaken)
+
+    def _overtaken(self, run: FinalState, cycle: str) -> str | None:
+        """Somebody who waits although somebody of a higher decile was served."""
+        alone = [
+            (payout.decile, recipient, payout.state == "queued")
+            for (recipient, in_cycle), payout in run.payouts.items()
+            if in_cycle == cycle and recipient not in self.together
+        ]
+        served = max((decile for decile, _, waits in alone if not waits), default=0)
+        return next((recipient for decile, recipient, waits in sorted(alone) if waits and decile < served), None)
 
 
 def people_of_families(*runs: FinalState) -> frozenset[str]:

@@ -17,6 +17,7 @@ from shared.errors import SalurError
 from shared.events.topics import FLOW_TOPICS, STAGES, outputs_of
 
 _FENCED: Final = b"another worker moved on"
+_ENDED: Final = b"terminating connection due to transaction timeout"
 _NUMBERED: Final = "SELECT coalesce(sum(next_sequence), 0) FROM output_position WHERE topic = ANY ($1::text[])"
 _ANSWERS: Final = f"SELECT id, answer, problems FROM submission WHERE id LIKE '{PREFIX}%'"
 
@@ -106,9 +107,11 @@ async def republications(settings: Settings, events: Mapping[str, int]) -> int:
     return written - numbered
 
 
-def fenced(home: Home) -> int:
-    """Turns that were rolled back because another process had moved on, by the logs."""
-    return sum(path.read_bytes().count(_FENCED) for path in home.logs.iterdir() if path.is_file())
+def fenced(home: Home) -> tuple[int, int]:
+    """By the logs: turns that were rolled back because another process had moved on, and transactions that the database
+    ended because their process had stopped in them."""
+    logs = [path.read_bytes() for path in home.logs.iterdir() if path.is_file()]
+    return sum(log.count(_FENCED) for log in logs), sum(log.count(_ENDED) for log in logs)
 
 
 def restarts(home: Home) -> int:

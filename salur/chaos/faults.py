@@ -10,7 +10,7 @@ from salur.chaos.links import brokers_of, links_of, owners
 
 SESSION_TIMEOUT_S = 6.0
 """After so long Kafka gives a silent instance's partitions to the other one. The shortest that brokers allow."""
-GAP_S = (0.4, 2.4)
+GAP_S = (0.2, 1.0)
 """Between the beginnings of two faults; they overlap."""
 
 

@@ -24,7 +24,7 @@ from shared.clock import now
 
 ALIVE_WITHIN_S: Final = 40.0
 """A victim that is being restarted is waited for, longer than the supervisor's longest pause."""
-AT_ONCE_MAX: Final = 4
+AT_ONCE_MAX: Final = 6
 """Faults that last at the same moment: more of them, and nothing would move between them."""
 _LOOK_S: Final = 0.1
 

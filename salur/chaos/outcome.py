@@ -26,6 +26,8 @@ class Outcome(BaseModel):
     """on the topics of the flow"""
     compared: dict[str, int] = Field(default_factory=dict)
     """how many things of each kind were compared with the undisturbed run"""
+    differences: int = 0
+    """of these things that ended otherwise; the first are in `wrong`"""
     by_family: int = 0
     """recipients who were compared as families"""
     unknown_messages: int = 0
@@ -37,6 +39,8 @@ class Outcome(BaseModel):
     """of processes, by the supervisor"""
     fenced: int = 0
     """turns of a process that had lost its partitions, rolled back"""
+    transactions_ended: int = 0
+    """by the database, because their process had stopped in them"""
     republications: int = 0
     """events published twice, which readers drop"""
     connections: int = 0

@@ -13,6 +13,8 @@ from salur.stack.programs import Context, Launch, Program
 from shared.settings import variable
 
 TABLE = "salur.chaos.programs:PROGRAMS"
+BACKOFF_MAX_S = 4.0
+"""Who is killed every few seconds would else be down for most of the run, and the flow would stand still."""
 
 
 class ProxiedKafka(EmbeddedKafka):
@@ -87,5 +89,5 @@ PROGRAMS: tuple[Program, ...] = tuple(
     else replace(program, prepare=_prepare_broker)
     if program.name == EmbeddedKafka.name
     else program
-    for program in EVERY
+    for program in (replace(one, backoff_max_s=BACKOFF_MAX_S) for one in EVERY)
 )

@@ -32,6 +32,8 @@ from shared.clock import now
 from shared.errors import SalurError
 
 SOURCE = "polman"
+DIFFERENCES_MAX = 200
+"""Differences between the runs that are told one by one."""
 
 
 class Plan(NamedTuple):
@@ -129,7 +131,10 @@ class _Run:
             except StandsStill as error:
                 outcome.wrong.append(error.message)
             outcome.injected, outcome.missed = dict(sorted(log.done.items())), log.missed
-            await self._judge(home, settings, passage, undisturbed)
+            try:
+                await self._judge(home, settings, passage, undisturbed)
+            except SalurError as error:  # what is known by then is told all the same
+                outcome.wrong.append(f"not everything could be looked at: {error.message}")
             if not outcome.good:
                 await story.write(self.places.story, outcome, log.lines, settings)
 
@@ -149,12 +154,14 @@ class _Run:
         outcome.wrong += poison.wrong
         self.tell.report("comparing with the undisturbed run")
         comparison = compare(undisturbed, await final_state(settings, _bank(home)))
-        outcome.wrong += [str(difference) for difference in comparison.differences]
+        outcome.differences = len(comparison.differences)
+        outcome.wrong += [str(difference) for difference in comparison.differences[:DIFFERENCES_MAX]]
         outcome.compared, outcome.by_family = comparison.compared, comparison.by_family
         outcome.unknown_messages_undisturbed, outcome.unknown_messages = comparison.unknown
         outcome.events = sum(passage.drain.events.values())
         outcome.republications = await evidence.republications(settings, passage.drain.events)
-        outcome.fenced, outcome.restarts = evidence.fenced(home), evidence.restarts(home)
+        outcome.fenced, outcome.transactions_ended = evidence.fenced(home)
+        outcome.restarts = evidence.restarts(home)
 
     async def _report(self, home: Home) -> Made:
         return await make(find(home.root, None), tell=self.tell.report)

@@ -132,7 +132,8 @@ def _print(console: Console, outcome: Outcome) -> None:
     console.print(f"compared with the undisturbed run: {things}", soft_wrap=True)
     console.print(
         f"{outcome.recipients:,} recipients, {outcome.events:,} events; {outcome.restarts:,} restarts, "
-        f"{outcome.fenced:,} turns fenced, {outcome.republications:,} events published twice and dropped, "
+        f"{outcome.fenced:,} turns fenced, {outcome.transactions_ended:,} transactions of zombies ended, "
+        f"{outcome.republications:,} events published twice and dropped, "
         f"{outcome.unknown_messages:,} messages of unknown fate",
         soft_wrap=True,
     )

@@ -13,17 +13,17 @@ from salur.stack.state import ProcessState, Record, fingerprint
 from shared import clock
 from shared.errors import SalurError
 
-_BACKOFF_FIRST_S, _BACKOFF_MAX_S = 0.3, 30.0
+_BACKOFF_FIRST_S = 0.3
 _HEALTHY_S = 30.0
 """Who has been ready for so long has recovered: the next crash starts the back-off anew."""
 _LOOK_S, _CHECK_S = 0.15, 3.0
 _MISSED_CHECKS_MAX = 3
 
 
-def backoff_s(crashes: int) -> float:
-    """How long to wait after so many crashes in a row: doubled each time, at most 30 s, with jitter."""
+def backoff_s(crashes: int, max_s: float) -> float:
+    """How long to wait after so many crashes in a row: doubled each time, at most `max_s`, with jitter."""
     assert crashes >= 1
-    full_s: float = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(crashes - 1, 10))
+    full_s: float = min(max_s, _BACKOFF_FIRST_S * 2 ** min(crashes - 1, 10))
     return full_s * random.uniform(0.5, 1)  # noqa: S311
 
 
@@ -137,7 +137,7 @@ class Keeper:
         record.pid = record.created_s = None
         record.failure = failure
         self._set(ProcessState.RESTARTING)
-        await asyncio.sleep(backoff_s(record.crashes))
+        await asyncio.sleep(backoff_s(record.crashes, self.program.backoff_max_s))
 
     def _set(self, state: ProcessState) -> None:
         if self.record.state != state:

@@ -109,6 +109,8 @@ class Program:
     stop_rank: int = STOP_SERVICES
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10
+    backoff_max_s: float = 30.0
+    """the longest wait before it is started again after it crashed many times in a row"""
     running: Callable[[Context, int], Identity | None] | None = None
     """Finds a process that no supervisor wrote down, where the mark in its environment cannot."""
 
