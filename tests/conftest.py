@@ -13,6 +13,7 @@ def pytest_report_header() -> str:
     return _stack.describe()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of the two processes that run the tests each takes whole files; those that look at the one demo go together."""
     for item in items:

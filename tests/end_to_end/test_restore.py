@@ -39,10 +39,12 @@ async def home(kafka: str, postgres: str) -> AsyncIterator[Home]:
     home = Home.at(new_home() / "restored")
     await empty_topics(settings_for(kafka, database, home.keys))
     options = {"bank": BANK, "carrier": CARRIER, "notify": {"quiet_time_s": "1"}}
-    up(home, Request(kafka=kafka, postgres=database, options=options))
-    yield home
-    down(home)
-    await drop_database(database)
+    try:
+        up(home, Request(kafka=kafka, postgres=database, options=options))
+        yield home
+    finally:
+        down(home)
+        await drop_database(database)
 
 
 async def test_nothing_is_paid_or_told_twice(home: Home, kafka: str) -> None:
