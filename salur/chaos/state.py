@@ -94,7 +94,11 @@ SELECT recipient_id, cycle, attempt, kind, debit_account, credit_account, amount
 FROM transfer WHERE recipient_id IS NOT NULL
 """
 _MESSAGES: Final = "SELECT recipient_id, purpose, state, code FROM message"
-_TOLD: Final = "SELECT recipient_id, programme, revision, eligible, amount_idr FROM told"
+_TOLD: Final = """
+    SELECT t.recipient_id, t.programme, t.revision, t.eligible, t.amount_idr
+    FROM told AS t JOIN message AS m USING (message_id)
+    WHERE m.state <> 'failed'
+"""
 
 
 async def final_state(settings: Settings, bank_url: str) -> FinalState:

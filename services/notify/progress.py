@@ -65,14 +65,14 @@ async def apply(transaction: Transaction, reports: Sequence[Report], at: datetim
             transaction.emit(events)
     if moved:
         await store.move(tx, moved, at)
-        if untold := [m.message_id for m in moved if m.state in _DID_NOT_ARRIVE]:
+        if untold := [m.message_id for m in moved if m.state in _NOT_SENT]:
             await store.take_back_told(tx, untold)
     for (channel, state), count in came.items():
         MOVED.labels(channel, state).inc(count)
     return len(moved)
 
 
-_DID_NOT_ARRIVE = frozenset({State.WAITING, State.SUPERSEDED, State.FAILED})
+_NOT_SENT = frozenset({State.WAITING, State.SUPERSEDED})
 
 
 def _follow(

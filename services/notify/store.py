@@ -204,7 +204,8 @@ async def untold_decisions(tx: asyncpg.Connection, recipients: Sequence[str]) ->
         LEFT JOIN LATERAL (
             SELECT t.eligible, t.amount_idr
             FROM told AS t
-            WHERE (t.recipient_id, t.programme) = (d.recipient_id, d.programme)
+            JOIN message AS m USING (message_id)
+            WHERE (t.recipient_id, t.programme) = (d.recipient_id, d.programme) AND m.state <> 'failed'
             ORDER BY t.revision DESC
             LIMIT 1
         ) AS t ON true
@@ -241,15 +242,23 @@ async def postpone(tx: asyncpg.Connection, message_ids: Sequence[str], until: da
 
 
 async def keep_told(tx: asyncpg.Connection, rows: Sequence[ToldRow]) -> None:
-    await tx.copy_records_to_table(
-        "told",
-        records=rows,
-        columns=("recipient_id", "programme", "revision", "eligible", "amount_idr", "message_id"),
+    """Of two messages about the same decision, of which the first failed, the second counts."""
+    await tx.execute(
+        """
+        INSERT INTO told (recipient_id, programme, revision, eligible, amount_idr, message_id)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bool[], $5::bigint[], $6::text[])
+        ORDER BY 1, 2, 3
+        ON CONFLICT (recipient_id, programme, revision) DO UPDATE SET message_id = excluded.message_id
+        """,
+        *_columns(rows, 6),
     )
 
 
 async def take_back_told(tx: asyncpg.Connection, message_ids: Sequence[str]) -> None:
-    """These messages certainly did not arrive: what they said is still to be told."""
+    """These messages have not left, or will not: what they would have said is still to be told.
+
+    One that failed keeps what it said, which counts as told unless it stays failed: a phone can come back.
+    """
     await tx.execute(
         """
         DELETE FROM told AS t

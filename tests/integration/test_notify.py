@@ -329,6 +329,18 @@ async def test_what_did_not_arrive_is_told_again_with_the_next_cause(desk: Desk)
     assert (message.phone, message.composed.language) == ("+628990001111", "en")
 
 
+async def test_what_arrived_after_it_had_failed_is_not_told_again(desk: Desk) -> None:
+    """A chaos run found that it was: failing took back what was told, and arriving did not bring it back."""
+    await desk.hand([desk.decided(1)])
+    await claim_all(desk)
+    ours = message_id(recipient(1), "decision:reg-1", "whatsapp")
+    for status in ("failed", "delivered"):
+        assert await post(desk.webhook, webhook((ours, status))) == 200
+    await desk.hand([desk.decided(1, cause="flag-1", revision=2)])
+    assert await claim_all(desk) == []
+    assert await desk.states() == {"delivered": 1, "not_needed": 1}
+
+
 async def test_a_refused_message_makes_room_for_a_newer_one(desk: Desk) -> None:
     await desk.hand([desk.decided(1)])
     (first,) = await claim_all(desk)
