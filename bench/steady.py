@@ -15,10 +15,9 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.inside.connect import Settings, consumer
-from salur.inside.reading import partitions_of
 from salur.intake import find_kafka, find_upstream
 from salur.intake.kinds import REGISTRATIONS
-from salur.intake.publishing import producing, publish
+from salur.intake.publishing import partitions_of, producing, publish
 from salur.intake.sealing import Ready, Sealer, sealed_chunks
 from salur.intake.submit import stem_of
 from salur.intake.table import Table
@@ -48,7 +47,7 @@ async def sealed(home: Home, file: Path) -> tuple[str, list[Ready]]:
     upstream, kafka = find_upstream(home, "polman"), find_kafka(home)
     topic = intake_topic(REGISTRATIONS.model, upstream.source)
     table = Table(file, REGISTRATIONS)
-    count = (await partitions_of(Settings.model_validate(kafka.model_dump()), [topic]))[topic]
+    count = (await partitions_of(kafka, [topic]))[topic]
     sealer = Sealer(upstream, REGISTRATIONS.name, stem_of(file), table.columns, count, now())
     run = asyncio.get_running_loop().run_in_executor
     chunks = [chunk async for chunk in sealed_chunks(sealer, table, run)]
@@ -72,7 +71,7 @@ async def paced(home: Home, topic: str, ready: Sequence[Ready], per_s: int) -> t
 
 
 async def waited(settings: Settings, topic: str, ready: Sequence[Ready], per_s: int, took: tuple[float, int]) -> Waited:
-    """Reads what became of these submissions, from the ends of the topics backwards in time as far as is needed."""
+    """What became of these submissions; reads the topics from their beginnings."""
     ids = {one.key.decode() for one in ready}
     async with consumer(settings) as client:
         submitted = {key: at for key, at, _ in await _moments(client, settings, topic) if key in ids}

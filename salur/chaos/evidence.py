@@ -107,7 +107,7 @@ async def republications(settings: Settings, events: Mapping[str, int]) -> int:
     return written - numbered
 
 
-def fenced(home: Home) -> tuple[int, int]:
+def zombies_met(home: Home) -> tuple[int, int]:
     """By the logs: turns that were rolled back because another process had moved on, and transactions that the database
     ended because their process had stopped in them."""
     logs = [path.read_bytes() for path in home.logs.iterdir() if path.is_file()]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from salur.chaos.aim import Aim, moment
+from salur.chaos.aim import WITHIN_S, Aim, moment
 from salur.chaos.faults import Fault, Kind
 from salur.chaos.feed import Feed
 from salur.chaos.proxy import CALM, Proxies, Weather
@@ -138,6 +138,7 @@ class Injector:
         self.log.write(fault, began, outcome, happened=True, pid=victim.pid, hit=hit)
 
     async def _disturb(self, fault: Fault, began: datetime) -> None:
+        await self._connected(fault.victim)
         weather = Weather(fault.delay_s, silent=fault.kind == Kind.SILENCE, cut=fault.kind == Kind.CUT)
         await asyncio.to_thread(self.proxies.change, fault.victim, weather)
         try:
@@ -145,6 +146,14 @@ class Injector:
         finally:
             await asyncio.to_thread(self.proxies.change, fault.victim, CALM)
         self.log.write(fault, began, "disturbed", happened=True)
+
+    async def _connected(self, line: str) -> None:
+        """A disturbed line over which nobody talks proves little; waited for as every other aim."""
+        until = monotonic() + WITHIN_S
+        while monotonic() < until:
+            if self.proxies.carries(line):
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _victim(self, name: str) -> Identity | None:
         """The process, as soon as it runs; None when it does not come back."""

@@ -89,5 +89,5 @@ PROGRAMS: tuple[Program, ...] = tuple(
     else replace(program, prepare=_prepare_broker)
     if program.name == EmbeddedKafka.name
     else program
-    for program in (replace(one, backoff_max_s=BACKOFF_MAX_S) for one in EVERY)
+    for program in (replace(every, backoff_max_s=BACKOFF_MAX_S) for every in EVERY)
 )

@@ -41,9 +41,10 @@ class _Line:
     weather: Weather = CALM
     connections: int = 0
     broken: int = 0
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
+    """both ends of each connection"""
     _server: asyncio.Server | None = None
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def listen(self) -> None:
         self._flowing.set()
@@ -57,15 +58,15 @@ class _Line:
             self._flowing.set()
         if weather.cut:
             self._close_server()
-            self.broken += len(self._open)
-            for writer in self._open:
+            self.broken += len(self.open)
+            for writer in self.open:
                 writer.transport.abort()
         elif before.cut:
             await self.listen()
 
     async def close(self) -> None:
         self._close_server()
-        for writer in self._open:
+        for writer in self.open:
             writer.transport.abort()
 
     def _close_server(self) -> None:
@@ -75,18 +76,18 @@ class _Line:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._open.add(writer)
+        self.open.add(writer)
         far_writer: asyncio.StreamWriter | None = None
         try:
             far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target())
-            self._open.add(far_writer)
+            self.open.add(far_writer)
             await self._carry(reader, writer, far_reader, far_writer)
         except OSError:  # the program behind is away, or one side went: the other one sees it end too
             pass
         finally:
             for each in (writer, far_writer):
                 if each:
-                    self._open.discard(each)
+                    self.open.discard(each)
                     each.transport.abort() if self.weather.cut or far_writer is None else each.close()
 
     async def _carry(
@@ -139,6 +140,10 @@ class Proxies:
     def change(self, name: str, weather: Weather) -> None:
         """From now on it is so on this line."""
         self._do(self._lines[name].change(weather))
+
+    def carries(self, name: str) -> bool:
+        """Whether anything is connected over this line now."""
+        return bool(self._lines[name].open)
 
     def calm(self) -> None:
         """On all lines."""

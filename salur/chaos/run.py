@@ -160,7 +160,7 @@ class _Run:
         outcome.unknown_messages_undisturbed, outcome.unknown_messages = comparison.unknown
         outcome.events = sum(passage.drain.events.values())
         outcome.republications = await evidence.republications(settings, passage.drain.events)
-        outcome.fenced, outcome.transactions_ended = evidence.fenced(home)
+        outcome.fenced, outcome.transactions_ended = evidence.zombies_met(home)
         outcome.restarts = evidence.restarts(home)
 
     async def _report(self, home: Home) -> Made:

@@ -149,15 +149,7 @@ async def take_what_may_have_been_sent(tx: asyncpg.Connection, at: datetime) -> 
 
 async def keep_told_decisions(tx: asyncpg.Connection) -> None:
     """Whoever got a message about decisions that arrived, or may have, knows what is decided now: which of them that
-    message told is not known any more, and nobody is told twice."""
-    await tx.execute(
-        """
-        DELETE FROM told AS t
-        USING touched_message AS k
-        JOIN message AS m USING (message_id)
-        WHERE t.message_id = m.message_id AND m.state = 'failed'
-        """
-    )
+    message told is not known any more, and nobody is told twice. What a failed message said does not count."""
     await tx.execute(
         """
         INSERT INTO told (recipient_id, programme, revision, eligible, amount_idr, message_id)
@@ -173,12 +165,13 @@ async def keep_told_decisions(tx: asyncpg.Connection) -> None:
         LEFT JOIN LATERAL (
             SELECT t.eligible, t.amount_idr
             FROM told AS t
-            WHERE (t.recipient_id, t.programme) = (d.recipient_id, d.programme)
+            JOIN message AS said USING (message_id)
+            WHERE (t.recipient_id, t.programme) = (d.recipient_id, d.programme) AND said.state <> 'failed'
             ORDER BY t.revision DESC
             LIMIT 1
         ) AS t ON true
         WHERE (t.eligible, t.amount_idr) IS DISTINCT FROM (d.eligible, d.amount_idr)
         ORDER BY 1, 2
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (recipient_id, programme, revision) DO UPDATE SET message_id = excluded.message_id
         """
     )

@@ -41,8 +41,10 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         metrics.announce(known)
         sweep = Sweep(outbox, known, settings.sweep_decisions_max)
         enough = settings.sweep_decisions_max // 4
-        workers = [Worker("sweep", gathering(sweep.turn, enough, SWEEP_PAUSE_S), SWEEP_PAUSE_S)]
-        workers.append(Worker("measure", partial(_measure, outbox), MEASURE_PAUSE_S))
+        workers = [
+            Worker("sweep", gathering(sweep.turn, enough, SWEEP_PAUSE_S), SWEEP_PAUSE_S),
+            Worker("measure", partial(_measure, outbox), MEASURE_PAUSE_S),
+        ]
         channels = []
         for name, bank in known.banks.items():
             channel = BulkBank(name, bank, settings.bank_url, settings.bank_token.get_secret_value())

@@ -61,6 +61,7 @@ async def test_a_row_that_is_gone_is_a_difference(at_rest: Reported, service: st
         for recipient, person in before.people.items()
         if [p.family for p in before.people.values()].count(person.family) == 1
         and any(key[0] == recipient and key[1].startswith("sembako") for key in before.payouts)
+        and any(transfer[0] == recipient for transfer in before.transfers)
         and any(key[0] == recipient for key in before.told)
         and sum(s.recipient == recipient and s.kind == "registration" for s in before.submissions.values()) == 1
     )

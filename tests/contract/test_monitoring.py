@@ -167,9 +167,9 @@ def test_every_metric_is_set_by_somebody_and_named_as_prometheus_advises(name: s
 
 
 def _near(home: Path) -> list[Path]:
-    folder = ROOT if home.parts[-3:-1] == ("shared", "telemetry") else home.parent
-    packages = [ROOT / name for name in ("shared", "services", "salur", "simulators")] if folder == ROOT else [folder]
-    return [path for package in packages for path in package.rglob("*.py")]
+    everywhere = home.parts[-3:-1] == ("shared", "telemetry")
+    folders = [ROOT / name for name in ("shared", "services", "salur")] if everywhere else [home.parent]
+    return [path for folder in folders for path in folder.rglob("*.py")]
 
 
 def test_every_alert_says_what_how_bad_and_where_to_read_on() -> None:

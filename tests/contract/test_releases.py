@@ -32,10 +32,11 @@ def test_of_the_last_release_one_event_of_each_type_is_kept() -> None:
 
 
 @every_event
-def test_a_recorded_event_is_read_whole(path: Path) -> None:
+def test_a_recorded_event_is_read_whole_and_would_be_written_as_it_was(path: Path) -> None:
     raw = path.read_bytes()
     event = decode(BY_FILE[path.name], raw)
-    assert _lost(json.loads(raw), json.loads(encode(event))) == []
+    again = json.loads(encode(event))
+    assert again == json.loads(raw), "a field was lost, or one appeared that the release did not write"
 
 
 @every_event
@@ -65,18 +66,6 @@ def test_unknown_fields_cannot_be_written(model: type[Data]) -> None:
         envelope(model).model_validate_json(json.dumps(content | {"news": 1}))
     for part, path in _parts(example(model).data, ("data",)):
         assert type(part).model_config["extra"] == "forbid", path
-
-
-def _lost(before: Any, after: Any, path: str = "$") -> list[str]:
-    """What `before` states and `after` does not; a field more is no loss."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        missing = [f"{path}.{name}" for name in before.keys() - after.keys()]
-        return missing + [
-            line for name in before.keys() & after for line in _lost(before[name], after[name], f"{path}.{name}")
-        ]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        return [line for one, other in zip(before, after, strict=True) for line in _lost(one, other, path)]
-    return [] if before == after else [f"{path}: {before!r} became {after!r}"]
 
 
 def _with_news(node: Any) -> Any:

@@ -24,8 +24,10 @@ from services.notify.api import router
 from services.notify.carriers.carrier import Answer
 from services.notify.carriers.whatsapp import WhatsApp
 from services.notify.domain.messages import Composed
+from services.notify.domain.states import Fact
 from services.notify.handler import INPUTS, Handler
 from services.notify.pace import Pace
+from services.notify.progress import Report, apply
 from services.notify.wording import load_names
 from services.notify.worker import Sender, Settler, workers
 from shared.events import Cause, EligibilityDecided, Event, PayoutConfirmed, PayoutFailed, Reason, Text, caused_by
@@ -78,6 +80,18 @@ class Desk:
             self.offset[place] = offset + 1
             messages.append(Message(*place, offset, offset, event.subject.encode(), encode(event), 0))
         await self.turn.handle(messages)
+
+    async def claim_all(self) -> list[Any]:
+        """Claims what is due, and sends nothing."""
+        sender = self.sender("http://127.0.0.1:9")
+        outgoing, _ = await sender._claim(1000)
+        await sender.carrier.close()
+        return outgoing
+
+    async def tell(self, message: str, fact: Fact, attempt: int | None = None) -> int:
+        """As the carrier would. Returns how many messages moved."""
+        async with self.outbox.transaction() as transaction:
+            return await apply(transaction, [Report(message, fact, "rate_limited", attempt, AT)], AT)
 
     async def states(self) -> dict[str, int]:
         return dict(await self.pool.fetch("SELECT state, count(*) FROM message GROUP BY state"))

@@ -102,6 +102,10 @@ async def audited(settings: ServiceSettings, service: Service) -> AuditResult:
     return await verify(inside, (service,))
 
 
+def with_database(settings: ServiceSettings, database: str) -> ServiceSettings:
+    return settings.model_copy(update={"postgres": type(settings.postgres)(database)})
+
+
 def places_of(service: Service, partitions: int) -> list[tuple[str, int]]:
     return [(topic, partition) for topic in outputs_of(service) for partition in range(partitions)]
 

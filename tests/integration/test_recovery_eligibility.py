@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.integration.restoring import (
     publish_own,
     refuses,
     take_in,
+    with_database,
 )
 from tests.integration.toy import accepted, empty_topics, settings_for
 from tests.stack import fresh_database
@@ -97,7 +99,7 @@ class Flow:
     people: People
 
     def of(self, database: str) -> ServiceSettings:
-        return self.settings.model_copy(update={"postgres": type(self.settings.postgres)(database)})
+        return with_database(self.settings, database)
 
     async def decide(self, database: str, events: Sequence[Event[Any]], lost: Collection[tuple[str, int]] = ()) -> int:
         """These events happen; what was committed for the lost places is never published."""
@@ -171,22 +173,19 @@ async def test_every_decision_is_known_again(flow: Flow, database: str) -> None:
 
 async def test_what_was_not_published_is_decided_now(flow: Flow, database: str) -> None:
     """Restored again and again; each time another part of the decisions had not been published."""
-    copies: list[str] = []
     await flow.decide(database, flow.people.events(20))
-    try:
+    async with AsyncExitStack() as copies:
         for share in (0.3, 0.7, 1.0):
-            copies.append(await backup(database))
+            copy = await backup(database)
+            await copies.enter_async_context(dropping(copy))
             lost = [place for place in places_of("eligibility", PARTITIONS) if flow.people.chance.random() < share]
             await flow.decide(database, flow.people.events(25), lost)
             expected = await flow.picture(database, FACTS)
-            database = copies[-1]
+            database = copy
             await flow.recover(database, restored=True)
             await flow.decide(database, [])
             assert await flow.picture(database, FACTS) == expected
             await flow.check(database)
-    finally:
-        async with dropping(*copies):
-            pass
 
 
 async def test_older_programmes_are_refused(flow: Flow, database: str) -> None:

@@ -21,7 +21,16 @@ from shared.runtime.recovery import CannotRecover, Recovered, recover
 from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
 from shared.settings import ServiceSettings
 from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, desk_on, recipient
-from tests.integration.restoring import audited, backup, dropping, places_of, publish_as, publish_own, take_in
+from tests.integration.restoring import (
+    audited,
+    backup,
+    dropping,
+    places_of,
+    publish_as,
+    publish_own,
+    take_in,
+    with_database,
+)
 from tests.integration.running_simulator import Simulator, running
 from tests.integration.toy import empty_topics, settings_for
 from tests.stack import fresh_database
@@ -46,7 +55,7 @@ class Flow:
             yield desk
 
     def of(self, database: str) -> ServiceSettings:
-        return self.settings.model_copy(update={"postgres": type(self.settings.postgres)(database)})
+        return with_database(self.settings, database)
 
     async def decide(self, desk: Desk, *decisions: Event[EligibilityDecided]) -> None:
         """Published by eligibility and read by payout."""

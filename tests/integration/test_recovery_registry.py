@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ from tests.integration.restoring import (
     refuses,
     send,
     take_in,
+    with_database,
 )
 from tests.integration.toy import empty_topics, reader, settings_for
 
@@ -116,7 +117,7 @@ class Flow:
     intake: Intake
 
     def of(self, database: str) -> ServiceSettings:
-        return self.settings.model_copy(update={"postgres": type(self.settings.postgres)(database)})
+        return with_database(self.settings, database)
 
     @asynccontextmanager
     async def desk(self, database: str) -> AsyncIterator[Desk]:
@@ -126,6 +127,13 @@ class Flow:
     async def read(self, desk: Desk, at_once: int = 7) -> int:
         turn = Turn(Stage("registry", SOURCES.topics(), desk.handler().handle), desk.outbox, desk.keyring)
         return await take_in(self.settings, turn, SOURCES.topics(), at_once)
+
+    async def go_on(self, database: str, count: int) -> None:
+        """So many submissions come, are answered, and the answers published."""
+        async with self.desk(database) as desk:
+            await self.intake.send(desk, count)
+            await self.read(desk)
+            await self.publish(desk)
 
     async def publish(self, desk: Desk, lost: Collection[tuple[str, int]] = ()) -> None:
         await publish_own(self.settings, "registry", desk.pool, lost)
@@ -171,10 +179,7 @@ async def flow(kafka: str, database: str, tmp_path: Path) -> Flow:
 
 async def test_every_answer_is_known_again(flow: Flow, database: str) -> None:
     """Everything was published: the recovered database is the lost one, row for row."""
-    async with flow.desk(database) as desk:
-        await flow.intake.send(desk, 30)
-        await flow.read(desk)
-        await flow.publish(desk)
+    await flow.go_on(database, 30)
     copy = await backup(database)
     async with dropping(copy):
         async with flow.desk(database) as desk:
@@ -213,20 +218,17 @@ LOST = (
 
 async def test_whatever_was_not_published_is_answered_now(flow: Flow, database: str) -> None:
     """Restored again and again; each time another part of what was committed had not been published."""
-    copies = []
-    async with flow.desk(database) as desk:
-        await flow.intake.send(desk, 20)
-        await flow.read(desk)
-        await flow.publish(desk)
-    async with dropping(*copies):
+    await flow.go_on(database, 20)
+    async with AsyncExitStack() as copies:
         for lost in LOST:
-            copies.append(await backup(database))
+            copy = await backup(database)
+            await copies.enter_async_context(dropping(copy))
             async with flow.desk(database) as desk:
                 await flow.intake.send(desk, 30)
                 await flow.read(desk)
                 expected = await pictured(desk.pool, REGISTERED)
                 await flow.publish(desk, [place for place in places_of("registry", PARTITIONS) if place[0] in lost])
-            database = copies[-1]
+            database = copy
             async with flow.desk(database) as desk:
                 await flow.recover(desk, database, restored=True)
                 await flow.read(desk, at_once=5)
@@ -239,16 +241,10 @@ async def test_whatever_was_not_published_is_answered_now(flow: Flow, database: 
 async def test_it_refuses_what_is_not_its_own_and_while_an_instance_runs(
     flow: Flow, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with flow.desk(database) as desk:
-        await flow.intake.send(desk, 10)
-        await flow.read(desk)
-        await flow.publish(desk)
+    await flow.go_on(database, 10)
     copy = await backup(database)
     async with dropping(copy):
-        async with flow.desk(database) as desk:
-            await flow.intake.send(desk, 10)
-            await flow.read(desk)
-            await flow.publish(desk)
+        await flow.go_on(database, 10)
         async with flow.desk(copy) as desk:
             before = await pictured(desk.pool, EVERYTHING)
             monkeypatch.setattr(presence, "LEAVES_S", 0.5)
@@ -261,5 +257,4 @@ async def test_it_refuses_what_is_not_its_own_and_while_an_instance_runs(
             )
             with pytest.raises(CannotRecover, match=r"recipient\.registered/\d up to sequence \d+ is not what"):
                 await flow.recover(desk, copy)
-            await desk.pool.execute("UPDATE output_position SET digest = '' WHERE false")
             assert {**await pictured(desk.pool, EVERYTHING), OUTPUT_POSITIONS: []} == {**before, OUTPUT_POSITIONS: []}
