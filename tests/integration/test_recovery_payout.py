@@ -126,7 +126,8 @@ async def work(desk: Desk, until: Callable[[], Awaitable[bool]], timeout_s: floa
 
 
 async def settled(desk: Desk) -> bool:
-    """Every order has its end, but for those that are held; every decision was considered, every doubt asked about."""
+    """Every order has its end, but for those that are held; every decision was considered, every doubt asked about,
+    and what came back was given away or repaid."""
     found = await desk.rows(
         """
         SELECT
@@ -136,6 +137,7 @@ async def settled(desk: Desk) -> bool:
             ))
             + (SELECT count(*) FROM decision WHERE settled_in = 0)
             + (SELECT count(*) FROM doubt WHERE state = 'open')
+            + (SELECT count(*) FROM account WHERE name = 'returned' AND balance_idr > 0)
         """
     )
     return bool(found[0][0] == 0)
