@@ -133,6 +133,5 @@ async def fill(settings: Settings, recipients: int, tell: Callable[[str, int], N
             for table in guarded:
                 await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
             await connection.execute("VACUUM ANALYZE", timeout=1800)
-            await connection.execute("CHECKPOINT", timeout=600)
         finally:
             await connection.close()
