@@ -37,8 +37,8 @@ from shared.events.registrations import (
     RegistrationUnchanged,
 )
 
-Service = Literal["registry", "eligibility", "payout", "notify"]
-STAGES: tuple[Service, ...] = ("registry", "eligibility", "payout", "notify")
+Service = Literal["registry", "eligibility", "payout", "notify", "portal"]
+STAGES: tuple[Service, ...] = ("registry", "eligibility", "payout", "notify", "portal")
 
 PARTITIONS_EMBEDDED = 8
 PARTITIONS_ADVISED = 48
@@ -117,6 +117,7 @@ _FLOW: dict[Service, tuple[type[Data], ...]] = {
         PayoutFailed,
     ),
     "notify": (NotificationSent, NotificationDelivered, NotificationFailed, NotificationUnknown),
+    "portal": (),
 }
 
 

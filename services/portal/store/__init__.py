@@ -1,0 +1,1 @@
+"""Every SQL statement of this service, by what it is about."""
