@@ -113,7 +113,21 @@ class PostgresSettings(_Settings):
         return self.postgres.get_secret_value().replace("{service}", service)
 
 
-class ServiceSettings(KafkaSettings, PostgresSettings):
+class OfficerSettings(_Settings):
+    """Who says who an officer is: an OpenID Connect issuer, and where its tokens have what Salur asks for.
+
+    Without an issuer no officer is let in anywhere. A claim's name with dots leads into an object.
+    """
+
+    oidc_issuer: str | None = None
+    oidc_discovery: str | None = Field(default=None, description="Where the document is, if not below the issuer")
+    oidc_audience: str = "salur"
+    oidc_name_claim: str = "name"
+    oidc_roles_claim: str = "salur_roles"
+    oidc_area_claim: str = "salur_area"
+
+
+class ServiceSettings(KafkaSettings, PostgresSettings, OfficerSettings):
     """What each service needs; its own settings extend this."""
 
     keys: Path = Path(".salur/keys.json")
