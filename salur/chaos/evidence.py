@@ -9,12 +9,12 @@ from aiokafka import TopicPartition
 
 from salur.chaos.poison import PREFIX, Poison
 from salur.inside.connect import Settings, consumer, database
-from salur.inside.dead_letters import Letter, body_of, letters
-from salur.inside.reading import extents, partitions_of, read
 from salur.stack.home import Home
 from salur.stack.state import State
 from shared.errors import SalurError
 from shared.events.topics import FLOW_TOPICS, STAGES, outputs_of
+from shared.reading import extents, partitions_of, read
+from shared.runtime.letters import Letter, body_of, letters
 
 _FENCED: Final = b"another worker moved on"
 _ENDED: Final = b"terminating connection due to transaction timeout"

@@ -11,12 +11,14 @@ from rich.table import Table
 
 from salur.console import print_json
 from salur.inside.connect import Settings, consumer, resolve
-from salur.inside.dead_letters import Letter, Replay, body_of, find, letters, replays
+from salur.inside.dead_letters import find
 from salur.inside.options import HomeOption, JsonOption, one_of, printer, run
-from salur.inside.replay import Outcome, replay
+from salur.inside.replay import replay
 from shared import clock
 from shared.events.topics import STAGES, Service
 from shared.privacy.scrub import scrub_text
+from shared.runtime.letters import Letter, Replay, body_of, letters, replays
+from shared.runtime.replay import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: what services could not process.")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.inside.connect import Settings, database
-from salur.inside.reading import partitions_of
 from salur.stack.lag import lags
 from shared.events.topics import FLOW_TOPICS, STAGES
+from shared.reading import partitions_of
 
 _UNFINISHED = {
     "payout": """

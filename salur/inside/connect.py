@@ -1,29 +1,23 @@
 """Where Kafka, the databases and the keys are: from the environment, else from the stack that `salur up` started."""
 
-import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from shared.errors import KeyMissing, SalurError, Trouble
-from shared.kafka import Client, KafkaAway, start
+from shared.errors import KeyMissing, SalurError
 from shared.privacy.keyring import Keyring
+from shared.reading import Away, admin, consumer
 from shared.settings import KafkaSettings, PostgresSettings
 
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # a broker that is away is told as an error of ours
 
 
-class Away(Trouble):
-    """Kafka or a database does not answer."""
+__all__ = ["Away", "NeverRan", "Settings", "admin", "consumer", "database", "resolve"]
 
 
 class NeverRan(SalurError):
@@ -62,54 +56,6 @@ def resolve(home: Path | None = None) -> Settings:
 
 def _default_keys(home: Path | None) -> Path:
     return Path(home or os.environ.get("SALUR_HOME") or ".salur") / "keys.json"
-
-
-@asynccontextmanager
-async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A client without a group: it reads and leaves no trace. Raises Away."""
-    client = AIOKafkaConsumer(
-        **settings.client_options(),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=200,
-        **options,
-    )
-    try:
-        await _start(client, settings)
-        yield client
-    finally:
-        await _stop(client)
-
-
-async def _stop(client: AIOKafkaConsumer) -> None:
-    """A client that is stopped right after its start raises the cancellation of its own tasks: that is not ours."""
-    try:
-        await client.stop()
-    except (KafkaError, OSError):
-        pass
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-
-
-@asynccontextmanager
-async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Raises Away."""
-    client = AIOKafkaAdminClient(**settings.client_options())
-    try:
-        await _start(client, settings)
-        yield client
-    finally:
-        with suppress(KafkaError, OSError):
-            await client.close()
-
-
-async def _start(client: Client, settings: KafkaSettings) -> None:
-    try:
-        await start(client, settings)
-    except KafkaAway as error:
-        raise Away(error.message, hint=error.hint) from error
 
 
 @asynccontextmanager

@@ -6,8 +6,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.inside.connect import Settings, consumer, database
-from salur.inside.reading import extents, read, sequence_of
 from shared.events.topics import Service, topic_named
+from shared.reading import extents, read, sequence_of
 from shared.runtime import positions
 from shared.runtime.positions import Place, Position
 from shared.runtime.resumption import NotStopped, resume_partition, resume_stage

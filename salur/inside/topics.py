@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from salur.inside.connect import Away, admin, consumer
 from salur.inside.log_dirs import topic_bytes
-from salur.inside.reading import extents
 from salur.inside.topic_configs import configs_of
 from shared.events.topics import FLOW_TOPICS, STAGES, topic_named
+from shared.reading import extents
 from shared.settings import KafkaSettings
 
 _RETENTION: Final = "retention.ms"

@@ -7,8 +7,8 @@ import orjson
 from aiokafka import TopicPartition
 
 from salur.inside.connect import consumer
-from salur.inside.reading import extents, partitions_of, read
 from shared.events.topics import STAGES, Service, dead_letter_topic
+from shared.reading import extents, partitions_of, read
 from shared.settings import KafkaSettings
 
 

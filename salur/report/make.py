@@ -13,7 +13,6 @@ from time import perf_counter
 import asyncpg
 
 from salur.inside.audit import AuditResult
-from salur.inside.reading import partitions_of
 from salur.report import answers, audited, books, dead, defects, effort, funnel, messages, money, rates
 from salur.report.bank import Comparison
 from salur.report.complete import Completeness
@@ -25,6 +24,7 @@ from salur.report.topics import Passed, read_topics
 from shared.clock import now
 from shared.events import RecipientRegistered
 from shared.events.topics import STAGES, Service
+from shared.reading import partitions_of
 
 NO_AUDIT = "the topics were not read (--no-audit)"
 ORDER = (

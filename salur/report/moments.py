@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 import orjson
 from aiokafka.structs import ConsumerRecord
 
-from salur.inside.reading import sequence_of
 from shared.events import (
     EligibilityDecided,
     NotificationDelivered,
@@ -26,6 +25,7 @@ from shared.events import (
     RecipientFlagged,
     RecipientRegistered,
 )
+from shared.reading import sequence_of
 
 TOPICS: Final = tuple(
     model.TYPE

@@ -5,11 +5,11 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from salur.inside.connect import consumer
-from salur.inside.reading import extents, partitions_of, read
 from salur.report import answers
 from salur.report.moments import TOPICS, Moments, Partition, fresh
 from salur.report.scratch import Scratch
 from shared.kafka import admin
+from shared.reading import extents, partitions_of, read
 from shared.settings import KafkaSettings
 
 _FLOW = tuple(dict.fromkeys((*TOPICS, *answers.ANSWER_TOPICS)))

@@ -34,7 +34,9 @@ def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[A
 
     @app.exception_handler(SalurError)
     async def refused(_: Request, error: SalurError) -> JSONResponse:
-        return JSONResponse({"error": error.message, "hint": error.hint}, error.http_status)
+        return JSONResponse(
+            {"error": error.message, "hint": error.hint, "code": type(error).__name__}, error.http_status
+        )
 
     for router in routers:
         app.include_router(router)

@@ -16,9 +16,10 @@ from shared.errors import SalurError
 from shared.events import topics
 from shared.events.topics import outputs_of
 from shared.kafka import ensure_topics
+from shared.officers import Access, Verifier
 from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
-from shared.runtime import garbage
+from shared.runtime import garbage, replay_api
 from shared.runtime.backoff import Backoff
 from shared.runtime.emit import Outbox
 from shared.runtime.failures import is_trouble, told
@@ -94,7 +95,8 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
     publisher = Publisher(name, pool, settings)
     outbox.committed = publisher.offer
     loop = Loop(Turn(service.stage, outbox, keyring, key_wait_s=settings.key_wait_s), publisher, settings)
-    app = create_app(name, lambda: _problems(loop), service.routers)
+    replaying = replay_api.router(name, settings, keyring, Access(Verifier(settings)))
+    app = create_app(name, lambda: _problems(loop), (*service.routers, replaying))
     publishing_ends = asyncio.Event()
     log.info("started", partitions=outbox.partitions)
     try:

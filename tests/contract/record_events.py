@@ -15,11 +15,11 @@ from aiokafka import TopicPartition
 from salur.contract.files import CONTRACT_VERSION
 from salur.contract.schemas import file_name
 from salur.inside.connect import admin, consumer
-from salur.inside.reading import extents, read
 from salur.intake import find_kafka
 from salur.stack.home import Home
 from shared.events.model import Data
 from shared.events.topics import MODELS, topic_named
+from shared.reading import extents, read
 from shared.settings import KafkaSettings
 
 FOLDER = Path(__file__).parent / "released_events"

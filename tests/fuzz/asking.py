@@ -40,7 +40,7 @@ def check(status: int, body: str, what: object) -> None:
         assert secret not in body, ("repeated", secret, what)
     if status >= 400:
         told = json.loads(body)
-        assert set(told) in ({"error", "hint"}, {"detail"}), (body[:300], what)
+        assert set(told) in ({"error", "hint", "code"}, {"detail"}), (body[:300], what)
 
 
 async def ask(

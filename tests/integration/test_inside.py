@@ -12,13 +12,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from salur.inside.connect import consumer
-from salur.inside.dead_letters import BY_HEADER, DEAD_LETTER_HEADER, Gone, body_of, letters
 from salur.main import app
 from shared import clock
 from shared.events.topics import FLOW_TOPICS
 from shared.kafka import admin, ensure_topics
 from shared.partition import partition_of
 from shared.runtime.deadletter import BODY_BYTES_MAX, Poison, dead_letter
+from shared.runtime.letters import BY_HEADER, DEAD_LETTER_HEADER, Gone, body_of, letters
 from shared.runtime.stage import Message
 from tests.integration.audited import Sent, World, once, recipient
 from tests.integration.toy import reader

@@ -134,6 +134,6 @@ async def test_a_source_sees_and_sends_only_what_is_its_own(client: Client) -> N
 async def test_what_is_no_submission_is_refused_and_not_repeated(client: Client, body: Any, status: int) -> None:
     told_status, told = await client.ask("POST", "/registrations", body)
     assert told_status == status
-    assert set(told) == {"error", "hint"}
+    assert set(told) == {"error", "hint", "code"}
     assert not any(str(value) in str(told) for value in (NIK, "Aminah"))
     assert await client.desk.emitted() == []

@@ -16,7 +16,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from salur.inside.connect import consumer
-from salur.inside.reading import extents, read
 from salur.inside.topic_configs import configs_of
 from salur.main import app
 from salur.stack.control import CannotScale, Request, down, up
@@ -29,6 +28,7 @@ from salur.stack.state import ProcessState, State, Wanted
 from salur.stack.status import status
 from shared.events.topics import FLOW_TOPICS
 from shared.kafka import admin, ensure_topics
+from shared.reading import extents, read
 from shared.settings import KafkaSettings
 from tests.stack import new_home
 

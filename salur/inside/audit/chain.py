@@ -8,8 +8,8 @@ from aiokafka.structs import ConsumerRecord
 
 from salur.inside.audit.history import History
 from salur.inside.audit.result import Finding, Findings, Kind
-from salur.inside.reading import sequence_of
 from shared.events.topics import Service
+from shared.reading import sequence_of
 from shared.runtime.digest import CONTENT_TYPE_HEADER, SEQUENCE_HEADER, Record, extend, extend_own
 from shared.runtime.positions import Place
 

@@ -19,8 +19,8 @@ from salur.inside.audit.since import Since, compare_ledger
 from salur.inside.audit.snapshot import Snapshot
 from salur.inside.audit.spill import Spill
 from salur.inside.connect import Settings, consumer
-from salur.inside.reading import Extent, extents, partitions_of, read
 from shared.events.topics import FLOW_TOPICS, STAGES, Service, outputs_of
+from shared.reading import Extent, extents, partitions_of, read
 from shared.runtime.positions import Place
 
 FETCHED: Final = {"fetch_max_bytes": 16 * 1024 * 1024, "max_partition_fetch_bytes": 2 * 1024 * 1024}

@@ -10,10 +10,10 @@ from aiokafka.structs import ConsumerRecord
 from pydantic import BaseModel, Field
 
 from salur.inside.connect import Settings, consumer
-from salur.inside.reading import extents, partitions_of, read, sequence_of
 from shared.events.topics import FLOW_TOPICS
 from shared.partition import partition_of
 from shared.privacy.sealed import is_key_id, shown
+from shared.reading import extents, partitions_of, read, sequence_of
 
 
 class Step(BaseModel):

@@ -1,20 +1,28 @@
 """Reading topics from their start to where they end now, without a group and in flat memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from salur.inside.connect import Away, admin
+from shared.errors import Trouble
+from shared.kafka import Client, KafkaAway, start
 from shared.runtime.digest import SEQUENCE_HEADER
 from shared.settings import KafkaSettings
 
 RECORDS_A_POLL = 4000
 STALLED_S = 60.0
 _DIGITS_MAX = 20
+
+
+class Away(Trouble):
+    """Kafka or a database does not answer."""
 
 
 class Extent(NamedTuple):
@@ -30,6 +38,54 @@ class Extent(NamedTuple):
     def at_or_after(self, offset: int) -> "Extent":
         """Without what lies before this offset."""
         return Extent(max(self.start, offset), self.end)
+
+
+@asynccontextmanager
+async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A client without a group: it reads and leaves no trace. Raises Away."""
+    client = AIOKafkaConsumer(
+        **settings.client_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=200,
+        **options,
+    )
+    try:
+        await _start(client, settings)
+        yield client
+    finally:
+        await _stop(client)
+
+
+async def _stop(client: AIOKafkaConsumer) -> None:
+    """A client that is stopped right after its start raises the cancellation of its own tasks: that is not ours."""
+    try:
+        await client.stop()
+    except (KafkaError, OSError):
+        pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
+@asynccontextmanager
+async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Raises Away."""
+    client = AIOKafkaAdminClient(**settings.client_options())
+    try:
+        await _start(client, settings)
+        yield client
+    finally:
+        with suppress(KafkaError, OSError):
+            await client.close()
+
+
+async def _start(client: Client, settings: KafkaSettings) -> None:
+    try:
+        await start(client, settings)
+    except KafkaAway as error:
+        raise Away(error.message, hint=error.hint) from error
 
 
 async def partitions_of(settings: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
