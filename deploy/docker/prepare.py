@@ -1,7 +1,8 @@
 """Makes what the containers start from: the main key file, each service's part of it, and the list of sources.
 
 Run by the one-shot service `keys` of docker-compose.yml at every start. Keys that are there stay; the list of sources
-is written anew from SOURCES (`NAME:KIND+KIND`, separated by blanks) and the token of each, SOURCE_TOKEN_NAME.
+is written anew from SOURCES (`NAME:KIND+KIND`, separated by blanks) and the token of each, SOURCE_TOKEN_NAME; officers,
+the source `console`, have tokens of their own.
 """
 
 import hashlib
@@ -37,6 +38,8 @@ def prepare(root: Path, environment: Mapping[str, str]) -> None:
 
 def _source(text: str, environment: Mapping[str, str]) -> dict[str, object]:
     name, _, kinds = text.partition(":")
+    if name == "console":
+        return {"name": name, "may": kinds.split("+")}
     variable = "SOURCE_TOKEN_" + name.upper().replace("-", "_")
     token = environment.get(variable)
     if not token:

@@ -11,6 +11,8 @@ from salur.stack.home import Home, write_private
 
 SOURCES: dict[str, tuple[str, ...]] = {"polman": ("registration", "flag"), "dukcapil": ("flag",), "bkn": ("flag",)}
 """The sources of a new embedded stack and what they may submit: the regency, the civil registry, the civil service."""
+CONSOLE = {"name": "console", "may": ["registration"]}
+"""The source of what officers enter by hand: it has no token, officers have their own."""
 
 
 def _token() -> str:
@@ -27,18 +29,21 @@ class Credentials(BaseModel):
     carrier_secret: str = Field(default_factory=_token)
     officer_token: str = Field(default_factory=_token)
     """Who has it may propose and approve cycles."""
+    issuer_secret: str = Field(default_factory=_token)
+    """The console proves itself with it to the simulated issuer of officers' tokens."""
     source_tokens: dict[str, str] = Field(default_factory=lambda: {name: _token() for name in SOURCES})
     """HTTP token of each source of submissions."""
 
 
 def credentials(path: Path) -> Credentials:
-    """The secrets in `path`, made now where the file is missing."""
+    """The secrets in `path`, made now where the file, or one of them, is missing."""
     try:
-        return Credentials.model_validate_json(path.read_text(encoding="utf-8"))
+        known = Credentials.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        made = Credentials()
-        write_private(path, made.model_dump_json(indent=1))
-        return made
+        known = Credentials()
+    if known.model_fields_set != set(Credentials.model_fields):
+        write_private(path, known.model_dump_json(indent=1))
+    return known
 
 
 def sources_file(home: Home, known: Credentials) -> Path:
@@ -49,5 +54,5 @@ def sources_file(home: Home, known: Credentials) -> Path:
             {"name": name, "token_sha256": hashlib.sha256(token.encode()).hexdigest(), "may": SOURCES[name]}
             for name, token in known.source_tokens.items()
         ]
-        write_private(path, json.dumps(entries, indent=1))
+        write_private(path, json.dumps([*entries, CONSOLE], indent=1))
     return path

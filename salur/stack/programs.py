@@ -202,6 +202,7 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
             "SALUR_HTTP_PORT": str(context.port(name, instance)),
             "SALUR_INSTANCE": str(instance),
             "SALUR_HOME": str(context.home.root),
+            "SALUR_OIDC_ISSUER": context.url("issuer"),
             **{key: value for system in knows for key, value in _OUTSIDE[system](context).items()},
         }
 
@@ -291,6 +292,14 @@ PROGRAMS: tuple[Program, ...] = (
             *("--templates", str(_TEMPLATES)),
             *(() if "rate" in context.wanted.options.get("carrier", {}) else ("--rate", _CARRIER_RATE)),
             *("--webhook", f"{context.url('notify')}/webhooks/whatsapp"),
+        ),
+    ),
+    _simulator(
+        "issuer",
+        lambda context: (
+            *("--issuer", context.url("issuer")),
+            *("--client-secret", context.credentials.issuer_secret),
+            *("--redirect", f"{context.url('portal')}/console/signed-in"),
         ),
     ),
     service("registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources",)),

@@ -1,52 +1,51 @@
-"""Cycles over HTTP, for officers on this machine: `salur cycle` calls it.
+"""Cycles over HTTP, for officers by their own tokens and for officers' programs on this machine (`salur cycle`).
 
-Whoever proposes a cycle does not approve it. The token says that a caller is an officer's program; the names are what
-that program states, and stand in the events.
+Whoever proposes a cycle does not approve it: two people, by the subjects of their tokens.
 """
 
-import hmac
-import ipaddress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import asyncpg
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from services.payout import events
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
 from services.payout.domain.periods import check_period, cycle_id, same_officer
+from services.payout.officers import acting, caller_with, check_may_approve, check_may_look, check_may_propose
 from services.payout.store import cycles, doubts, ledger
 from shared.clock import now
 from shared.errors import SalurError
 from shared.events.model import Name, Period
+from shared.officers import Access, Officer
 from shared.runtime.emit import Outbox
 
-Officer = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+Stated = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=100, pattern=r"^[^\x00-\x1f\x7f\[\]]+$")
 ]
 CycleName = Annotated[str, Path(max_length=100, pattern=r"^[\x21-\x7e]+$")]
 BUDGET_IDR_MAX = 10**15
 
 
 class Proposal(BaseModel):
-    """What an officer proposes."""
+    """What an officer proposes. `by`: stated by officers' programs only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     programme: Name
     period: Period
     budget_idr: int = Field(gt=0, le=BUDGET_IDR_MAX)
-    by: Officer
+    by: Stated | None = None
 
 
 class Approval(BaseModel):
-    """Who approves."""
+    """Who approves: stated by officers' programs only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    by: Officer
+    by: Stated | None = None
 
 
 class CycleView(BaseModel):
@@ -78,18 +77,6 @@ class CycleView(BaseModel):
     closed_at: datetime | None
 
 
-class NotAnOfficer(SalurError):
-    """The token is missing or wrong."""
-
-    http_status = 401
-
-
-class NotFromHere(SalurError):
-    """Cycles are proposed and approved on the machine itself."""
-
-    http_status = 403
-
-
 class NoSuchCycle(SalurError):
     """There is no cycle of this name."""
 
@@ -108,17 +95,37 @@ class CycleConflict(SalurError):
     http_status = 409
 
 
-async def propose(outbox: Outbox, known: Configuration, proposal: Proposal) -> tuple[dict[str, Any], bool]:
-    """The cycle, and whether it is new: the same proposal again changes nothing.
+class ProposedOtherwise(CycleConflict):
+    """Somebody has proposed this programme and period with another budget, or somebody else has."""
 
-    Raises NoSuchProgramme, PeriodDoesNotFit, CycleConflict (there is another proposal for this programme and period).
+
+class ApprovedAlready(CycleConflict):
+    """Another officer has approved it."""
+
+
+class OwnProposal(CycleConflict):
+    """Whoever proposes does not approve."""
+
+
+class OpenedLater(CycleConflict):
+    """A later period is open already."""
+
+
+async def propose(
+    outbox: Outbox, known: Configuration, proposal: Proposal, officer: Officer | None = None
+) -> tuple[dict[str, Any], bool]:
+    """The cycle, and whether it is new: the same proposal again changes nothing. `officer`: None for a program.
+
+    Raises NoSuchProgramme, PeriodDoesNotFit, WhoActs, MayNot, ProposedOtherwise.
     """
+    by = acting(officer, proposal.by)
     programme = known.programmes.get(proposal.programme)
     if programme is None:
         raise NoSuchProgramme(
             "nobody has said how this programme is paid",
             hint=f"these are known: {', '.join(sorted(known.programmes))}",
         )
+    check_may_propose(officer, programme)
     check_period(proposal.programme, programme.period, proposal.period)
     cycle = cycle_id(proposal.programme, proposal.period)
     async with outbox.transaction() as transaction:
@@ -130,37 +137,41 @@ async def propose(outbox: Outbox, known: Configuration, proposal: Proposal) -> t
             proposal.period,
             programme.mode,
             proposal.budget_idr,
-            proposal.by,
+            by,
             at,
         )
         found = await _described(tx, cycle)
         if new:
             transaction.emit([events.cycle_proposed(found, at)])
-        elif found["budget_idr"] != proposal.budget_idr or not same_officer(found["proposed_by"], proposal.by):
-            raise CycleConflict(
+        elif found["budget_idr"] != proposal.budget_idr or not same_officer(found["proposed_by"], by):
+            raise ProposedOtherwise(
                 f"{found['proposed_by']} has proposed {cycle} with Rp{found['budget_idr']:,}; it is {found['state']}",
                 hint="a programme has one cycle a period",
             )
     return found, new
 
 
-async def approve(outbox: Outbox, cycle: str, by: str) -> dict[str, Any]:
+async def approve(
+    outbox: Outbox, known: Configuration, cycle: str, stated: str | None, officer: Officer | None = None
+) -> dict[str, Any]:
     """Opens the cycle, funds its ledger and lets the one before wind up; the same approval again changes nothing.
 
-    Raises NoSuchCycle, CycleConflict.
+    `officer`: None for a program, which states who acts. Raises NoSuchCycle, WhoActs, MayNot, CycleConflict.
     """
+    by = acting(officer, stated)
     async with outbox.transaction() as transaction:
         tx, at = transaction.tx, now()
         rows = {row["cycle"]: row for row in await cycles.lock_programme_of(tx, cycle)}
         if cycle not in rows:
             raise NoSuchCycle(f"there is no cycle {cycle}", hint="`salur cycle list` shows them")
         row = rows[cycle]
+        check_may_approve(officer, known.programmes.get(row["programme"]))
         if row["state"] != "proposed":
             if same_officer(row["approved_by"], by):
                 return await _described(tx, cycle)
-            raise CycleConflict(f"{row['approved_by']} has approved {cycle} already; it is {row['state']}")
+            raise ApprovedAlready(f"{row['approved_by']} has approved {cycle} already; it is {row['state']}")
         if same_officer(row["proposed_by"], by):
-            raise CycleConflict(f"{by} has proposed {cycle}", hint="another officer must approve it")
+            raise OwnProposal(f"{by} has proposed {cycle}", hint="another officer must approve it")
         _check_order(row, list(rows.values()))
         await cycles.close_open(tx, row["programme"])
         await cycles.approve(tx, cycle, by, at)
@@ -170,44 +181,40 @@ async def approve(outbox: Outbox, cycle: str, by: str) -> dict[str, Any]:
         return await _described(tx, cycle)
 
 
-def router(outbox: Outbox, known: Configuration, token: SecretStr | None) -> APIRouter:
-    """The endpoints under /cycles. Without a token nobody is let in."""
-
-    def officer(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-        if request.client is None or not _is_loopback(request.client.host):
-            raise NotFromHere("cycles are handled on the machine that runs the payout service")
-        expected = f"Bearer {token.get_secret_value()}" if token else ""
-        if not token or not hmac.compare_digest((authorization or "").encode(), expected.encode()):
-            raise NotAnOfficer("the officer's token is missing or wrong", hint="set SALUR_OFFICER_TOKEN")
-
-    routes = APIRouter(prefix="/cycles", dependencies=[Depends(officer)], tags=["cycles"])
+def router(outbox: Outbox, known: Configuration, token: SecretStr | None, access: Access | None = None) -> APIRouter:
+    """The endpoints under /cycles. Without a token no program is let in, without `access` no officer."""
+    caller = caller_with(token, access)
+    routes = APIRouter(prefix="/cycles", tags=["cycles"])
+    Caller = Annotated[Officer | None, Depends(caller)]  # noqa: N806 - a type
 
     @routes.post("", status_code=201)
-    async def propose_cycle(proposal: Proposal, response: Response) -> CycleView:
-        found, new = await propose(outbox, known, proposal)
+    async def propose_cycle(proposal: Proposal, response: Response, officer: Caller) -> CycleView:
+        found, new = await propose(outbox, known, proposal, officer)
         response.status_code = 201 if new else 200
         return CycleView(**found)
 
     @routes.post("/{cycle}/approve")
-    async def approve_cycle(cycle: CycleName, approval: Approval) -> CycleView:
-        return CycleView(**await approve(outbox, cycle, approval.by))
+    async def approve_cycle(cycle: CycleName, approval: Approval, officer: Caller) -> CycleView:
+        return CycleView(**await approve(outbox, known, cycle, approval.by, officer))
 
     @routes.get("")
-    async def list_cycles() -> list[CycleView]:
+    async def list_cycles(officer: Caller) -> list[CycleView]:
+        check_may_look(officer)
         return [CycleView(**found) for found in await cycles.all_described(outbox.pool)]
 
     @routes.get("/{cycle}")
-    async def show_cycle(cycle: CycleName) -> CycleView:
+    async def show_cycle(cycle: CycleName, officer: Caller) -> CycleView:
+        check_may_look(officer)
         return CycleView(**await _described(outbox.pool, cycle))
 
     return routes
 
 
 def _check_order(row: asyncpg.Record, rows: list[asyncpg.Record]) -> None:
-    """Periods are opened in the order of time: an earlier one would close a later one. Raises CycleConflict."""
+    """Periods are opened in the order of time: an earlier one would close a later one. Raises OpenedLater."""
     later = [other["period"] for other in rows if other["state"] != "proposed" and other["period"] > row["period"]]
     if later:
-        raise CycleConflict(
+        raise OpenedLater(
             f"{row['programme']} was opened for {max(later)} already, which is later than {row['period']}",
             hint="propose the next period",
         )
@@ -218,10 +225,3 @@ async def _described(tx: asyncpg.Connection | asyncpg.Pool, cycle: str) -> dict[
     if found is None:
         raise NoSuchCycle(f"there is no cycle {cycle}", hint="`salur cycle list` shows them")
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

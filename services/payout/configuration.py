@@ -27,11 +27,12 @@ class _Model(BaseModel):
 
 
 class Programme(_Model):
-    """How one programme is paid."""
+    """How one programme is paid, and of which region it is: a code of Kemendagri, empty for the whole country."""
 
     mode: Literal["continuous", "ranked"]
     period: Literal["month", "quarter"]
     channel: Name
+    area: Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{10})?$")] = ""
 
 
 class Codes(_Model):

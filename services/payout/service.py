@@ -13,6 +13,7 @@ from services.payout.store import orders
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
 from shared.events import EligibilityDecided
+from shared.officers import Access, Verifier
 from shared.privacy.keyring import Keyring
 from shared.runtime.emit import Outbox
 from shared.runtime.service import Service
@@ -62,7 +63,7 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         return Service(
             Stage("payout", (EligibilityDecided.TYPE,), handle),
             tuple(workers),
-            (api.router(outbox, known, settings.officer_token),),
+            (api.router(outbox, known, settings.officer_token, Access(Verifier(settings))),),
             close,
         )
 

@@ -1,4 +1,4 @@
-"""The registry over HTTP: sources submit and ask what became of it; anybody fetches the public key.
+"""The registry over HTTP: sources and officers submit and ask what became of it; anybody fetches the public key.
 
 Submissions that come in here take the same way as all others: they are sealed, put on the source's intake topic, and
 answered by the stage.
@@ -7,7 +7,7 @@ answered by the stage.
 import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from services.registry import store
+from services.registry import officers, store
 from services.registry.domain.problems import CATALOGUE
 from services.registry.fingerprint import Fingerprint
 from services.registry.sources import MODELS, Kind, Source, Sources
@@ -23,6 +23,8 @@ from shared.clock import now
 from shared.errors import SalurError
 from shared.events import Event
 from shared.events.envelope import EventId, envelope, schema_urn
+from shared.officers import Access, Officer
+from shared.officers.access import bearer, looks_signed
 from shared.privacy import Keyring, SealedSubmission, open_submission, seal_submission
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, pad_json
 from shared.runtime import Outbox
@@ -71,8 +73,17 @@ class NotASubmission(SalurError):
     http_status = 422
 
 
-def make_router(outbox: Outbox, keyring: Keyring, sources: Sources, fingerprint: Fingerprint) -> APIRouter:
-    """The registry's endpoints."""
+class Submitter(NamedTuple):
+    """Who submits: a source by its token, or an officer, who is the source `console`."""
+
+    source: Source
+    officer: Officer | None = None
+
+
+def make_router(
+    outbox: Outbox, keyring: Keyring, sources: Sources, fingerprint: Fingerprint, access: Access | None = None
+) -> APIRouter:
+    """The registry's endpoints. Without `access` no officer is let in."""
     router = APIRouter()
 
     @router.get(WELL_KNOWN_PATH)
@@ -81,7 +92,7 @@ def make_router(outbox: Outbox, keyring: Keyring, sources: Sources, fingerprint:
         return Response(keyring.public_keys().model_dump_json(), media_type="application/json")
 
     for kind, path in (("registration", "/registrations"), ("flag", "/flags")):
-        _add(router, kind, path, outbox, keyring, sources, fingerprint)  # type: ignore[arg-type]
+        _add(router, kind, path, outbox, keyring, sources, fingerprint, access)  # type: ignore[arg-type]
     return router
 
 
@@ -93,11 +104,16 @@ def _add(
     keyring: Keyring,
     sources: Sources,
     fingerprint: Fingerprint,
+    access: Access | None,
 ) -> None:
-    source_of = _source_of(sources, kind)
+    submitter_of = _submitter_of(sources, kind, access)
 
-    async def submit(request: Request, source: Annotated[Source, Depends(source_of)]) -> JSONResponse:
+    async def submit(request: Request, submitter: Annotated[Submitter, Depends(submitter_of)]) -> JSONResponse:
+        source, officer = submitter
         body = await _object(request)
+        if officer:
+            officers.check_area(officer, body)
+            body["id"] = officers.submission_id(officer, _field(_ID, body, "id"))
         submission_id = _field(_ID, body, "id")
         submitted_at = _field(_TIME, body, "submitted_at") if body.get("submitted_at") is not None else now()
         plaintext, sealed = _content(body, keyring, source.name, submission_id)
@@ -115,9 +131,11 @@ def _add(
         return JSONResponse({**_standing(submission_id, row), "href": href}, 202, {"Location": href})
 
     async def ask(
-        submission_id: Annotated[str, Path(max_length=200)], source: Annotated[Source, Depends(source_of)]
+        submission_id: Annotated[str, Path(max_length=200)], submitter: Annotated[Submitter, Depends(submitter_of)]
     ) -> JSONResponse:
+        source, officer = submitter
         known = _NAME_OF_EVENT(submission_id) is not None  # else the database may not even take it as a question
+        known = known and (officer is None or officers.check_own(officer, submission_id))
         row = await store.standing(outbox.pool, source.name, submission_id, kind) if known else None
         if row is None:
             raise UnknownSubmission(f"{source.name} has sent no {kind} under this id")
@@ -127,17 +145,23 @@ def _add(
     router.add_api_route(f"{path}/{{submission_id:path}}", ask, methods=["GET"], name=f"what became of a {kind}")
 
 
-def _source_of(sources: Sources, kind: Kind) -> Callable[[Request], Coroutine[Any, Any, Source]]:
-    async def source_of(request: Request) -> Source:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        source = sources.of_token(token.strip()) if scheme.lower() == "bearer" else None
+def _submitter_of(
+    sources: Sources, kind: Kind, access: Access | None
+) -> Callable[[Request], Coroutine[Any, Any, Submitter]]:
+    async def submitter_of(request: Request) -> Submitter:
+        authorization = request.headers.get("authorization")
+        token = bearer(authorization)
+        if access and looks_signed(token):
+            officer = await access.of(authorization)
+            return Submitter(officers.source_of(officer, kind, sources), officer)
+        source = sources.of_token(token) if token else None
         if source is None:
             raise NotASource("this needs the token of a source", hint="send it as `Authorization: Bearer TOKEN`")
         if kind not in source.may:
             raise MayNot(f"the source {source.name} may not submit a {kind}")
-        return source
+        return Submitter(source)
 
-    return source_of
+    return submitter_of
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from services.registry.reference import reference
 from services.registry.settings import Settings
 from services.registry.settling import Settling
 from services.registry.sources import Sources
+from shared.officers import Access, Verifier
 from shared.privacy import Keyring
 from shared.runtime import Outbox, Service, Stage
 
@@ -20,7 +21,7 @@ async def build(settings: Settings, outbox: Outbox, keyring: Keyring) -> Service
     sources = Sources.load(settings.sources)
     return Service(
         stage=Stage(SERVICE, sources.topics(), make_handler(sources, keyring).handle),
-        routers=(make_router(outbox, keyring, sources, Fingerprint(keyring)),),
+        routers=(make_router(outbox, keyring, sources, Fingerprint(keyring), Access(Verifier(settings))),),
     )
 
 

@@ -23,12 +23,12 @@ class SourcesInvalid(SalurError):
 
 
 class Source(BaseModel):
-    """One upstream system."""
+    """One upstream system; without a token nobody submits in its name over HTTP but officers, who are `console`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    token_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", repr=False)] = None
     may: frozenset[Kind] = Field(min_length=1)
 
 
@@ -38,8 +38,9 @@ class Sources:
     def __init__(self, sources: Iterable[Source]) -> None:
         listed = list(sources)
         self.by_name = {source.name: source for source in listed}
-        self._by_token = {source.token_sha256: source for source in listed}
-        if len(self.by_name) != len(listed) or len(self._by_token) != len(listed):
+        with_token = [source for source in listed if source.token_sha256]
+        self._by_token = {source.token_sha256: source for source in with_token}
+        if len(self.by_name) != len(listed) or len(self._by_token) != len(with_token):
             raise SourcesInvalid("two sources have the same name or the same token")
 
     @classmethod

@@ -139,7 +139,7 @@ class Desk:
     async def open_cycle(self, budget_idr: int, programme: str = "sembako", period: str = "2026-11") -> str:
         proposal = api.Proposal(programme=programme, period=period, budget_idr=budget_idr, by="Ani")
         found, _ = await api.propose(self.outbox, self.known, proposal)
-        await api.approve(self.outbox, found["cycle"], "Budi")
+        await api.approve(self.outbox, self.known, found["cycle"], "Budi")
         return str(found["cycle"])
 
     async def sweep_all(self) -> None:

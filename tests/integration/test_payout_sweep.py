@@ -228,13 +228,13 @@ async def test_eyes_are_four_and_a_cycle_opens_once(desk: Desk) -> None:
     with pytest.raises(api.CycleConflict):
         await api.propose(desk.outbox, desk.known, proposal.model_copy(update={"budget_idr": 2000}))
     with pytest.raises(api.CycleConflict, match="has proposed"):
-        await api.approve(desk.outbox, found["cycle"], " ani ")
+        await api.approve(desk.outbox, desk.known, found["cycle"], " ani ")
     with pytest.raises(asyncpg.CheckViolationError, match="four_eyes"):
         await desk.outbox.pool.execute(
             "UPDATE cycle SET state = 'open', approved_by = 'ANI ', approved_at = now(), number = 1"
         )
     outcomes = await asyncio.gather(
-        *(api.approve(desk.outbox, found["cycle"], by) for by in ("Budi", "Citra")), return_exceptions=True
+        *(api.approve(desk.outbox, desk.known, found["cycle"], by) for by in ("Budi", "Citra")), return_exceptions=True
     )
     assert sorted(type(o).__name__ for o in outcomes) == ["CycleConflict", "dict"]
     assert (await desk.balances())["budget"] == 1000
@@ -242,7 +242,7 @@ async def test_eyes_are_four_and_a_cycle_opens_once(desk: Desk) -> None:
     with pytest.raises(api.CycleConflict, match="later"):
         await desk.open_cycle(1000, period="2026-10")
     with pytest.raises(api.NoSuchCycle):
-        await api.approve(desk.outbox, "sembako-2027-01", "Budi")
+        await api.approve(desk.outbox, desk.known, "sembako-2027-01", "Budi")
 
 
 async def test_the_database_refuses_what_the_service_may_not_do(desk: Desk) -> None:

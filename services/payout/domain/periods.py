@@ -12,6 +12,8 @@ _FORMS: dict[PeriodKind, tuple[re.Pattern[str], str]] = {
     "quarter": (re.compile(r"[0-9]{4}-Q[1-4]"), "a stage (tahap) such as 2026-Q4"),
 }
 
+_SIGNATURE = re.compile(r"(.*?)\s*\[([^\[\]]+)\]", re.DOTALL)
+
 
 class PeriodDoesNotFit(SalurError):
     """The programme pays for periods of another kind."""
@@ -34,5 +36,18 @@ def cycle_id(programme: str, period: str) -> str:
 
 
 def same_officer(one: str, other: str) -> bool:
-    """Whether two names are the same person's: case and spacing do not make another."""
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+    """Whether two acts are the same person's.
+
+    An officer with a token stands as `Name [subject]`: two subjects decide. A program states a name only, and then the
+    names do: case and spacing do not make another person.
+    """
+    (name, subject), (other_name, other_subject) = _parts(one), _parts(other)
+    if subject and other_subject:
+        return subject == other_subject
+    return name == other_name
+
+
+def _parts(officer: str) -> tuple[str, str]:
+    found = _SIGNATURE.fullmatch(officer)
+    name, subject = found.groups() if found else (officer, "")
+    return " ".join(name.split()).casefold(), subject
