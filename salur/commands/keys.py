@@ -39,10 +39,12 @@ def _rows(service: str, table: str, column: str) -> Dependent:
 
 
 # A kind that is not in this table cannot be destroyed: nobody has said who depends on it. Submissions and dead letters
-# lie in topics alone, with a retention of their own.
+# lie in topics alone, with a retention of their own; codes open nothing after minutes; and particulars are shown while
+# they open, and not missed by any work.
 DEPENDENTS: Final[dict[Kind, tuple[Dependent, ...]]] = {
     "submission": (),
     "recovery": (),
+    "access": (),
     "eligibility": (
         _rows("registry", "recipient", "eligibility"),
         _rows("eligibility", "recipient", "eligibility"),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.events import (
+    CodeIssued,
     CycleApproved,
     CycleProposed,
     DeadLetter,
@@ -151,6 +152,12 @@ _DATA: dict[type[Data], dict[str, Any]] = {
     NotificationDelivered: {**_MESSAGE, "revision": 2},
     NotificationFailed: {**_MESSAGE, "revision": 2, "code": "not_on_whatsapp"},
     NotificationUnknown: _MESSAGE,
+    CodeIssued: {
+        "request": "q-7d1f0b5c9a3e4f6281c0d9e8b7a6f5e4",
+        "code": _box("acc", 100),
+        "expires_at": AT,
+        "revision": 1,
+    },
     DeadLetter: {
         "origin": {"topic": "registration.submitted.polman", "partition": 3, "offset": 1042},
         "code": "not_json",

@@ -14,7 +14,7 @@ from shared.runtime.service import run
 def main() -> None:
     try:
         settings = NotifySettings()
-        keyring = Keyring.load(settings.keys, only=("contact", "recovery"))
+        keyring = Keyring.load(settings.keys, only=("contact", "access", "recovery"))
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         named = "; ".join(f"SALUR_{str(p['loc'][0]).upper()}: {p['msg']}" for p in problems)

@@ -1,4 +1,4 @@
-"""Decisions and payouts in; rows that say what is to be told. Events leave later, when a message is on its way."""
+"""Decisions, payouts and codes in; rows that say what is to be told. Events leave later, as a message leaves."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,22 +13,25 @@ import orjson
 
 from services.notify import store
 from services.notify.domain.purposes import (
+    CODE,
     DECISIONS,
     Channel,
     Existing,
     about_payout,
+    code_purpose,
     message_id,
     payout_purpose,
     plan_decisions,
 )
 from services.notify.domain.states import State
+from shared.events.access import CodeIssued
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
 from shared.events.payouts import PayoutConfirmed, PayoutFailed
 from shared.privacy.sealed import Sealed
 from shared.runtime.stage import Batch
 
-INPUTS: Final = (EligibilityDecided.TYPE, PayoutConfirmed.TYPE, PayoutFailed.TYPE)
+INPUTS: Final = (EligibilityDecided.TYPE, PayoutConfirmed.TYPE, PayoutFailed.TYPE, CodeIssued.TYPE)
 
 Decided = Event[EligibilityDecided]
 Paid = Event[PayoutConfirmed] | Event[PayoutFailed]
@@ -49,6 +52,8 @@ class Handler:
             await self._decisions(batch, decisions, tx)
         if payouts:
             await self._payouts(batch, payouts, tx)
+        if codes := batch.of(CodeIssued):
+            await self._codes(batch, codes, tx)
         return ()
 
     async def _decisions(self, batch: Batch, decisions: Sequence[Decided], tx: asyncpg.Connection) -> None:
@@ -87,6 +92,25 @@ class Handler:
             replaced += [row["message_id"] for row in held if row["state"] == State.WAITING]
             purpose = payout_purpose(event.data.cycle, event.data.attempt, _outcome(event))
             added.append(self._message(batch, event, purpose, key[1], event.data.revision, _payout_facts(event)))
+        await self._write(tx, replaced, added)
+
+    async def _codes(self, batch: Batch, codes: Sequence[Event[CodeIssued]], tx: asyncpg.Connection) -> None:
+        """One waits for each recipient, the last that expires. What has expired is not told any more."""
+        newest: dict[tuple[str, str], Event[CodeIssued]] = {}
+        for event in codes:
+            key = event.subject, CODE
+            if key not in newest or newest[key].data.expires_at < event.data.expires_at:
+                newest[key] = event
+        existing = await _existing(tx, list(newest))
+        replaced: list[str] = []
+        added: list[store.MessageRow] = []
+        for key, event in newest.items():
+            held, purpose = existing.get(key, ()), code_purpose(event.data.request)
+            if event.data.expires_at <= batch.at or any(row["purpose"] == purpose for row in held):
+                continue
+            replaced += [row["message_id"] for row in held if row["state"] == State.WAITING]
+            message = self._message(batch, event, purpose, CODE, facts=_code_facts(event))
+            added.append(message._replace(due_at=batch.at, urgent=True, expires_at=event.data.expires_at))
         await self._write(tx, replaced, added)
 
     async def _write(self, tx: asyncpg.Connection, replaced: Sequence[str], added: Sequence[store.MessageRow]) -> None:
@@ -188,6 +212,11 @@ def _reason_row(event: Decided) -> store.ReasonRow:
 def _reason(code: str, text_id: str, text_en: str) -> store.ReasonRow:
     digest = blake2b("\0".join((code, text_id, text_en)).encode(), digest_size=8).digest()
     return store.ReasonRow(digest, code, text_id, text_en)
+
+
+def _code_facts(event: Event[CodeIssued]) -> str:
+    """The sealed code and where it opens, as JSON; `wording.code_for` reads it when the message leaves."""
+    return orjson.dumps({"request": event.data.request, "code": event.data.code.value}).decode()
 
 
 def _outcome(event: Paid) -> Literal["confirmed", "failed"]:

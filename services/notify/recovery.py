@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import asyncpg
 
 from services.notify import recovery_store
-from services.notify.domain.purposes import DECISIONS, about_payout
+from services.notify.domain.purposes import CODE, DECISIONS, about_payout
 from services.notify.domain.states import Fact, Milestone, State
 from services.notify.handler import INPUTS, Handler
 from services.notify.progress import Report, apply, event_of
@@ -110,7 +110,7 @@ def _milestone(event: Event[Any]) -> ToldMilestone:
         event.subject,
         data.purpose,
         data.channel,
-        about_payout(rest.rsplit(":", 2)[0]) if kind == "payout" else DECISIONS,
+        about_payout(rest.rsplit(":", 2)[0]) if kind == "payout" else CODE if kind == CODE else DECISIONS,
         data.template,
         event.type.removeprefix("notification."),
         data.revision,

@@ -45,6 +45,8 @@ class MessageRow(NamedTuple):
     cause_id: str
     correlation_id: str
     traceparent: str
+    urgent: bool = False
+    expires_at: datetime | None = None
 
 
 class Claim(NamedTuple):
@@ -162,29 +164,31 @@ async def add_messages(tx: asyncpg.Connection, rows: Sequence[MessageRow]) -> No
     await tx.execute(
         """
         INSERT INTO message (message_id, recipient_id, purpose, channel, about, about_revision, facts, state,
-                             created_at, due_at, cause_id, correlation_id, traceparent)
+                             created_at, due_at, cause_id, correlation_id, traceparent, urgent, expires_at)
         SELECT n.message_id, n.recipient_id, n.purpose, n.channel, n.about, n.about_revision, n.facts::jsonb, n.state,
-               n.created_at, n.due_at, n.cause_id, n.correlation_id, n.traceparent
+               n.created_at, n.due_at, n.cause_id, n.correlation_id, n.traceparent, n.urgent, n.expires_at
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-                    $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[])
+                    $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::bool[],
+                    $15::timestamptz[])
             AS n (message_id, recipient_id, purpose, channel, about, about_revision, facts, state, created_at, due_at,
-                  cause_id, correlation_id, traceparent)
+                  cause_id, correlation_id, traceparent, urgent, expires_at)
         ORDER BY n.message_id
         ON CONFLICT (message_id) DO NOTHING
         """,
-        *_columns(rows, 13),
+        *_columns(rows, 15),
     )
 
 
 async def due_messages(tx: asyncpg.Connection, at: datetime, limit: int) -> list[asyncpg.Record]:
-    """Messages that are due, oldest first, with how to reach their recipients; locked, nobody waits for another."""
+    """Messages that are due, urgent ones and then the oldest first, with how to reach their recipients; locked, nobody
+    waits for another."""
     return await tx.fetch(
         """
-        SELECT m.message_id, m.recipient_id, m.facts, m.attempts, m.created_at, c.contact
+        SELECT m.message_id, m.recipient_id, m.facts, m.attempts, m.created_at, m.expires_at, c.contact
         FROM message AS m
         LEFT JOIN contact AS c USING (recipient_id)
         WHERE m.state = 'waiting' AND m.due_at <= $1
-        ORDER BY m.due_at, m.message_id
+        ORDER BY m.urgent DESC, m.due_at, m.message_id
         LIMIT $2
         FOR NO KEY UPDATE OF m SKIP LOCKED
         """,
@@ -341,7 +345,9 @@ async def waiting(pool: asyncpg.Pool, most: int) -> tuple[int, float]:
     row = await pool.fetchrow(
         """
         SELECT count(*), greatest(0, coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0))::float8
-        FROM (SELECT due_at FROM message WHERE state = 'waiting' ORDER BY due_at, message_id LIMIT $1) AS m
+        FROM (
+            SELECT due_at FROM message WHERE state = 'waiting' ORDER BY urgent DESC, due_at, message_id LIMIT $1
+        ) AS m
         """,
         most,
     )

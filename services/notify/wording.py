@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.notify.domain.messages import (
+    Code,
     Composed,
     Confirmed,
     Decided,
@@ -17,15 +18,17 @@ from services.notify.domain.messages import (
     Named,
     Names,
     Programme,
+    compose_code,
     compose_confirmed,
     compose_decisions,
     compose_failed,
 )
-from services.notify.domain.phrases import Language
 from shared.errors import CannotOpen, Erased, SalurError
 from shared.privacy.keyring import Keyring
+from shared.words import Language
 
 CONTACT_SCHEMA: Final = "contact/1"
+CODE_SCHEMA: Final = "code.issued/1"
 
 
 class Person(NamedTuple):
@@ -114,3 +117,18 @@ def payout_for(person: Person, facts: str, names: Names) -> Composed:
         return compose_confirmed(person.name, person.language, confirmed, names)
     failed = Failed(*common, held["code"], Named(held["id"], held["en"]))
     return compose_failed(person.name, person.language, failed, names)
+
+
+def is_code(facts: str | None) -> bool:
+    """Whether these are the facts of a code's message."""
+    return facts is not None and "request" in orjson.loads(facts)
+
+
+def code_for(keyring: Keyring, recipient_id: str, person: Person, facts: str, minutes: int) -> Composed:
+    """Opens the code right before it leaves. Raises Unreachable, and KeyMissing where this process has not the key."""
+    held: dict[str, Any] = orjson.loads(facts)
+    try:
+        code = keyring.open(held["code"], "access", recipient=recipient_id, schema=CODE_SCHEMA)
+    except (Erased, CannotOpen):
+        raise Unreachable("cannot_open") from None
+    return compose_code(person.language, Code(code.decode(), minutes))

@@ -22,7 +22,16 @@ from services.notify.domain.states import Fact, State
 from services.notify.metrics import ANSWERS, IN_FLIGHT, MOVED, OVERDUE_SECONDS, SEND_SECONDS, WAITING
 from services.notify.pace import Pace
 from services.notify.progress import Report, apply
-from services.notify.wording import Person, Unreachable, decided_of, decisions_for, open_contact, payout_for
+from services.notify.wording import (
+    Person,
+    Unreachable,
+    code_for,
+    decided_of,
+    decisions_for,
+    is_code,
+    open_contact,
+    payout_for,
+)
 from shared import clock
 from shared.errors import KeyMissing
 from shared.privacy.keyring import Keyring
@@ -40,6 +49,7 @@ SETTLE_MAX = 500
 MEASURED_MAX = 10_000
 CLOSE_WITHIN_S = 5.0
 KEY_PAUSE_S = 60.0
+EXPIRED = "expired"
 
 _FACTS: dict[str, Fact] = {
     "accepted": Fact.ACCEPTED,
@@ -64,6 +74,8 @@ class _Due(NamedTuple):
     person: Person | None
     code: str | None
     waits: bool = False
+    composed: Composed | None = None
+    """what is opened together with the contact: a code"""
 
 
 @dataclass(slots=True)
@@ -140,16 +152,19 @@ class Sender:
             claims: list[store.Claim] = []
             outgoing: list[Outgoing] = []
             told: list[store.ToldRow] = []
-            for row, person, code, _ in due:
+            for row, person, code, _, composed in due:
                 message_id, recipient_id = row["message_id"], row["recipient_id"]
                 decisions = untold[recipient_id] if row["facts"] is None else ()
+                if code == EXPIRED:
+                    claims.append(store.Claim(message_id, State.NOT_NEEDED, code, None, None))
+                    continue
                 if person is None:
                     claims.append(store.Claim(message_id, State.UNREACHABLE, code, None, None))
                     continue
                 if row["facts"] is None and not decisions:
                     claims.append(store.Claim(message_id, State.NOT_NEEDED, "nothing_new", None, None))
                     continue
-                composed = self._compose(person, row["facts"], [decided_of(d) for d in decisions])
+                composed = composed or self._compose(person, row["facts"], [decided_of(d) for d in decisions])
                 claims.append(store.Claim(message_id, State.SENDING, None, composed.template, composed.language))
                 outgoing.append(Outgoing(message_id, row["attempts"] + 1, row["created_at"], person.phone, composed))
                 told += [
@@ -167,8 +182,16 @@ class Sender:
 
     def _reach(self, row: asyncpg.Record, at: datetime) -> _Due:
         """Of whom the key is missing waits alone: no other message stands behind it."""
+        expires_at = row["expires_at"]
+        if expires_at is not None and expires_at <= at:
+            return _Due(row, None, EXPIRED)
         try:
-            return _Due(row, open_contact(self.keyring, row["recipient_id"], row["contact"]), None)
+            person = open_contact(self.keyring, row["recipient_id"], row["contact"])
+            composed = None
+            if is_code(row["facts"]):
+                minutes = max(1, int((expires_at - at).total_seconds() // 60))
+                composed = code_for(self.keyring, row["recipient_id"], person, row["facts"], minutes)
+            return _Due(row, person, None, composed=composed)
         except Unreachable as error:
             return _Due(row, None, error.code)
         except KeyMissing as error:

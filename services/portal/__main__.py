@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from services.portal.service import build
+from services.portal.service import SHARES, build
 from services.portal.settings import PortalSettings
 from shared.errors import SalurError
 from shared.privacy.keyring import Keyring
@@ -14,7 +14,7 @@ from shared.runtime.service import run
 def main() -> None:
     try:
         settings = PortalSettings()
-        keyring = Keyring.load(settings.keys, only=("particulars", "recovery"))
+        keyring = Keyring.load(settings.keys, only=SHARES)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         named = "; ".join(f"SALUR_{str(p['loc'][0]).upper()}: {p['msg']}" for p in problems)

@@ -2,18 +2,29 @@
 
 from collections.abc import Awaitable, Callable
 
+from services.portal.aid import desk, pages
 from services.portal.handler import INPUTS, handle
+from services.portal.lookup import Lookup
 from services.portal.settings import PortalSettings
+from services.portal.texts import catalogue
+from services.portal.web import Door
 from shared.privacy.keyring import Keyring
 from shared.runtime.emit import Outbox
 from shared.runtime.service import Service
 from shared.runtime.stage import Stage
+
+SHARES = ("particulars", "access", "recovery")
+"""Of the keys: it opens particulars for their own person, and seals codes and dead letters."""
 
 
 def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Service]]:
     """What `shared.runtime.service.run` needs to start this service."""
 
     async def parts(outbox: Outbox, keyring: Keyring) -> Service:
-        return Service(Stage("portal", INPUTS, handle))
+        lookup = Lookup(str(settings.lookup_url), settings.lookup_token.get_secret_value())
+        codes = desk.Desk(outbox, keyring, settings.portal_secret.get_secret_value().encode(), settings.limits)
+        door = Door(settings.portal_secure, settings.portal_proxies)
+        aid = pages.router(pages.Pages(codes, lookup, catalogue(), door))
+        return Service(Stage("portal", INPUTS, handle), desk.workers(codes), (aid,), lookup.close)
 
     return parts

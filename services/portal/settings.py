@@ -1,7 +1,25 @@
 """What the portal reads from its environment."""
 
+from pydantic import Field, HttpUrl, SecretStr
+
+from services.portal.store.access import Limits
 from shared.settings import ServiceSettings
 
 
 class PortalSettings(ServiceSettings):
-    """Beside the common settings."""
+    """Beside the common settings. Secrets have no default."""
+
+    portal_secret: SecretStr = Field(
+        min_length=32, description="Keys the hashes of codes, addresses and forms; the same for all instances"
+    )
+    portal_secure: bool = Field(default=True, description="Cookies by https only; false for a demo on one machine")
+    portal_proxies: int = Field(default=0, ge=0, le=5, description="Proxies in front that add to X-Forwarded-For")
+    lookup_url: HttpUrl = Field(description="Where the look-up process answers")
+    lookup_token: SecretStr = Field(min_length=16, description="What it is shown")
+    code_requests_address_hour: int = Field(default=60, ge=1, description="Requests for a code an hour and address")
+    code_requests_hour: int = Field(default=5, ge=1, description="Requests for a code an hour and recipient")
+    code_requests_day: int = Field(default=10, ge=1, description="Requests for a code a day and recipient")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.code_requests_address_hour, self.code_requests_hour, self.code_requests_day)

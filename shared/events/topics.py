@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 from shared.brokers import MESSAGE_BYTES_MAX, in_sync_min
+from shared.events.access import CodeIssued
 from shared.events.dead_letters import DeadLetter
 from shared.events.eligibility import EligibilityDecided
 from shared.events.model import Data
@@ -117,7 +118,7 @@ _FLOW: dict[Service, tuple[type[Data], ...]] = {
         PayoutFailed,
     ),
     "notify": (NotificationSent, NotificationDelivered, NotificationFailed, NotificationUnknown),
-    "portal": (),
+    "portal": (CodeIssued,),
 }
 
 

@@ -54,10 +54,11 @@ def create(path: Path, *, now: datetime | None = None) -> None:
 
 
 def ensure(path: Path) -> bool:
-    """Makes the file where there is none, and says whether it did."""
+    """Makes the file where there is none, and says whether it did. One of an older version gets keys of newer kinds."""
     try:
         create(path)
     except KeyFileExists:
+        _complete(path)
         return False
     return True
 
@@ -148,6 +149,15 @@ def find(file: KeyFile, key_id: str) -> tuple[Kind, Key]:
     raise KeyMissing(
         f"key {key_id} was destroyed before" if gone else f"there is no key {key_id}", hint="see `salur keys list`"
     )
+
+
+def _complete(path: Path) -> None:
+    if all(kind in read(path).keys for kind in KINDS):
+        return
+    at = clock.now()
+    with _changing(path) as (file, save):
+        new = {kind: (_new_key(kind, at, at, taken=()),) for kind in KINDS if kind not in file.keys}
+        save(file.model_copy(update={"keys": {**file.keys, **new}}))
 
 
 def _retired(key: Key, successor_from: datetime) -> Key:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import KeyMissing, SalurError
 
-Kind = Literal["submission", "eligibility", "payment", "contact", "particulars", "recovery"]
-Share = Literal["identity", "submission", "eligibility", "payment", "contact", "particulars", "recovery"]
+Kind = Literal["submission", "eligibility", "payment", "contact", "particulars", "recovery", "access"]
+Share = Literal["identity", "submission", "eligibility", "payment", "contact", "particulars", "recovery", "access"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SHARES: Final[tuple[Share, ...]] = get_args(Share)
 

@@ -31,7 +31,7 @@ _KEEP: Final = rf"""
 CANDIDATES: Final = re.compile(
     rf"""
     (?P<keep>{_KEEP})
-  | (?P<sealed>(?<![0-9A-Za-z_-])(?:eli|pay|con|par|rec)-[a-z]{{8}}\.[0-9A-Za-z_-]{{20,}})
+  | (?P<sealed>(?<![0-9A-Za-z_-])(?:eli|pay|con|par|rec|acc)-[a-z]{{8}}\.[0-9A-Za-z_-]{{20,}})
   | (?P<digits>\+?\(?\d(?:{_BETWEEN}\d){{7,}})
     """,
     re.VERBOSE,

@@ -10,13 +10,13 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from functools import lru_cache
-from typing import Any, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-Purpose = Literal["eligibility", "payment", "contact", "particulars", "recovery"]
+Purpose = Literal["eligibility", "payment", "contact", "particulars", "recovery", "access"]
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 NONCE_BYTES: Final = 12
@@ -28,6 +28,7 @@ ID_PREFIXES: Final = {
     "contact": "con",
     "particulars": "par",
     "recovery": "rec",
+    "access": "acc",
     "submission": "sub",
 }
 KEY_ID_PATTERN: Final = rf"(?:{'|'.join(ID_PREFIXES.values())})-[a-z]{{8}}"
@@ -40,6 +41,7 @@ _BLOCK_BYTES: Final[dict[str, int]] = {
     "contact": 96,
     "particulars": 192,
     "recovery": 48,
+    "access": 48,
 }
 _BOX_PATTERN: Final = r"[A-Za-z0-9_-]{100,}"
 SEALED_PATTERN: Final = rf"^(?:eli|pay|con|par|rec)-[a-z]{{8}}\.{_BOX_PATTERN}$"
@@ -60,6 +62,7 @@ class Sealed(str):
     """
 
     __slots__ = ()
+    PATTERN: ClassVar[str] = SEALED_PATTERN
 
     @property
     def value(self) -> str:
@@ -81,7 +84,7 @@ class Sealed(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(
-            cls, core_schema.str_schema(pattern=SEALED_PATTERN, max_length=_SEALED_CHARS_MAX)
+            cls, core_schema.str_schema(pattern=cls.PATTERN, max_length=_SEALED_CHARS_MAX)
         )
 
     @classmethod
@@ -89,6 +92,13 @@ class Sealed(str):
         return handler(schema) | {
             "description": "AES-GCM sealed value: key id, a dot, base64url of nonce, ciphertext and tag",
         }
+
+
+class SealedCode(Sealed):
+    """A one-time code, sealed for `access`: this value and no other fits the field."""
+
+    __slots__ = ()
+    PATTERN: ClassVar[str] = rf"^acc-[a-z]{{8}}\.{_BOX_PATTERN}$"
 
 
 def shown(text: str) -> str:

@@ -24,11 +24,12 @@ from services.notify.domain.messages import (
     compose_decisions,
     compose_failed,
 )
-from services.notify.domain.phrases import Language, day, programme_and_period, rupiah
+from services.notify.domain.phrases import programme_and_period
 from services.notify.domain.purposes import Existing, Plan, message_id, plan_decisions
 from services.notify.domain.states import TRANSITIONS, Fact, Progress, State, diagram, step
 from services.notify.pace import Pace
 from services.notify.wording import load_names
+from shared.words import Language, day, rupiah
 from simulators.carrier.requests import read_message
 from simulators.carrier.templates import Templates
 from simulators.carrier.templates import load as load_templates
@@ -294,7 +295,9 @@ def test_any_message_passes_the_carriers_rules(name: str, language: Language, de
 
 def test_templates_have_both_languages_and_leave_room() -> None:
     bodies = json.loads(TEMPLATES.read_text(encoding="utf-8"))
-    expected = {f"decision_{n}" for n in range(1, LINES_MAX + 1)} | {"payout_confirmed", "payout_failed"}
+    expected = {f"decision_{n}" for n in range(1, LINES_MAX + 1)} | {
+        *("payout_confirmed", "payout_failed", "access_code")
+    }
     assert set(bodies) == expected
     for name, languages in bodies.items():
         assert set(languages) == {"id", "en"}

@@ -10,14 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from services.notify.domain.phrases import (
-    PHRASES,
-    Language,
-    day,
-    programme_and_period,
-    rupiah,
-    what_to_do,
-)
+from services.notify.domain.phrases import PHRASES, programme_and_period, what_to_do
+from shared.words import Language, day, rupiah
 
 BODY_CHARS_MAX: Final = 1024
 TEMPLATE_CHARS_MAX: Final = 220
@@ -99,6 +93,13 @@ class Failed(NamedTuple):
     reason: Named
 
 
+class Code(NamedTuple):
+    """A code that opens `My aid` for so many minutes."""
+
+    code: str
+    minutes: int
+
+
 class Composed(NamedTuple):
     """A message ready for a carrier; `values` fill the places {{1}}, {{2}}… of the template."""
 
@@ -158,6 +159,11 @@ def compose_failed(name: str, language: Language, payout: Failed, names: Names) 
             what_to_do(payout.code, language),
         ),
     )
+
+
+def compose_code(language: Language, code: Code) -> Composed:
+    """As a template for authentication has it: the code and how long it lasts, no name and no news."""
+    return _composed("access_code", language, (code.code, str(code.minutes)))
 
 
 def _line(decision: Decided, language: Language, names: Names, reason_chars: int) -> str:

@@ -1,30 +1,13 @@
-"""The words of a message around its facts, in Bahasa Indonesia and English: money, dates, periods, sentences.
+"""The words of a message around its facts, in Bahasa Indonesia and English.
 
 Indonesian is written as people of the villages speak to a clerk: `Anda`, short sentences, no abbreviation that is not
 on their card.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-Language = Literal["id", "en"]
-
-WITA: Final = timezone(timedelta(hours=8))
-"""Waktu Indonesia Tengah, the time of Sulawesi: dates in messages are those of the recipient's wall."""
-
-_MONTHS: Final[Mapping[Language, tuple[str, ...]]] = {
-    "id": (
-        *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
-        *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
-    ),
-    "en": (
-        *("January", "February", "March", "April", "May", "June"),
-        *("July", "August", "September", "October", "November", "December"),
-    ),
-}
-_PERIOD: Final = re.compile(r"(\d{4})-(?:(0[1-9]|1[0-2])|Q([1-4]))(?!\d)")
+from shared.words import Language, month_name, period_in
 
 
 class Phrases(NamedTuple):
@@ -39,7 +22,6 @@ class Phrases(NamedTuple):
     next_no: str
     next_both: str
     more: str
-    thousands: str
     month: str
     stage: str
     own_account: str
@@ -61,7 +43,6 @@ PHRASES: Final[Mapping[Language, Phrases]] = {
         " Bila ada data yang keliru, Anda berhak mengajukan sanggah: bawa KTP dan Kartu Keluarga ke kantor desa atau"
         " Puskesos.",
         more="Dan {count} program lain: tanyakan di kantor desa atau Puskesos.",
-        thousands=".",
         month="{programme} bulan {month} {year}",
         stage="{programme} tahap {stage} tahun {year}",
         own_account="rekening bank Anda",
@@ -81,7 +62,6 @@ PHRASES: Final[Mapping[Language, Phrases]] = {
         " is there. If some data is wrong, you have the right to object: bring your ID card and family card to the"
         " village office or Puskesos.",
         more="And {count} more programmes: ask at the village office or Puskesos.",
-        thousands=",",
         month="{programme} for {month} {year}",
         stage="{programme}, stage {stage} of {year}",
         own_account="your bank account",
@@ -127,24 +107,13 @@ def what_to_do(code: str, language: Language) -> str:
     return _WHAT_TO_DO.get(code, _ASK)[language]
 
 
-def rupiah(amount_idr: int, language: Language) -> str:
-    """`Rp200.000`, in English `Rp200,000`."""
-    return "Rp" + f"{amount_idr:,}".replace(",", PHRASES[language].thousands)
-
-
-def day(at: datetime, language: Language) -> str:
-    """The date on the recipient's calendar: `24 November 2026`."""
-    local = at.astimezone(WITA)
-    return f"{local.day} {_MONTHS[language][local.month - 1]} {local.year}"
-
-
 def programme_and_period(programme: str, cycle: str, language: Language) -> str:
     """The programme's name with the month or stage that the cycle's name holds, or alone where it holds none."""
-    found = _PERIOD.search(cycle)
-    if found is None:
+    held = period_in(cycle)
+    if held is None:
         return programme
-    year, month, stage = found.groups()
+    year, month, stage = held
     phrases = PHRASES[language]
     if month:
-        return phrases.month.format(programme=programme, month=_MONTHS[language][int(month) - 1], year=year)
+        return phrases.month.format(programme=programme, month=month_name(month, language), year=year)
     return phrases.stage.format(programme=programme, stage=stage, year=year)

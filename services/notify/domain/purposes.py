@@ -14,6 +14,7 @@ from services.notify.domain.states import State
 Channel = Literal["whatsapp", "sms"]
 
 DECISIONS: Final = "decision"
+CODE: Final = "code"
 MESSAGE_ID: Final = re.compile(r"m-[0-9a-f]{32}")
 
 
@@ -31,6 +32,11 @@ def payout_purpose(cycle: str, attempt: int, outcome: Literal["confirmed", "fail
 
 def about_payout(cycle: str) -> str:
     return f"payout:{cycle}"
+
+
+def code_purpose(request: str) -> str:
+    """Each request has one code; of several that wait the newest is told, as they are all about one thing."""
+    return f"{CODE}:{request}"
 
 
 class Existing(NamedTuple):

@@ -1,0 +1,1 @@
+"""My aid: what a recipient sees of the own aid, behind a code."""

@@ -1,0 +1,140 @@
+"""The pages of `My aid`: `/`, `/code`, `/aid`, and the same under `/en`. They need no script.
+
+Whoever sends a NIK with its date of birth gets the same page after the same work, known or not.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from services.portal.aid.desk import CODE_LIVES, SESSION_LIVES, Desk
+from services.portal.aid.view import shown
+from services.portal.domain.identity import Refused, read
+from services.portal.lookup import Lookup
+from services.portal.texts import Catalogue, words
+from services.portal.web import LANGUAGES, Door, form_of, page, to
+from shared.runtime.failures import is_trouble
+from shared.words import WITA, Language
+
+log = structlog.get_logger()
+
+FORM_COOKIE: Final = "salur_form"
+CODE_COOKIE: Final = "salur_code"
+AID_COOKIE: Final = "salur_aid"
+_NOTHING: Final = Refused(None, None)
+_FORM_S: Final = 3600
+
+Answer = Callable[[Request, Language], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the pages are made from."""
+
+    desk: Desk
+    lookup: Lookup
+    names: Catalogue
+    door: Door
+
+    async def ask(self, request: Request, language: Language) -> Response:
+        note = request.query_params.get("note")
+        return self._ask(request, language, note=note if note in ("left", "ended") else None)
+
+    async def asked(self, request: Request, language: Language) -> Response:
+        form = await form_of(request)
+        if not self._ours(request, form):
+            return self._ask(request, language, 400, problem="form_old")
+        today = self.desk.now().astimezone(WITA).date()
+        typed = {name: form.get(name, "") for name in ("nik", "day", "month", "year")}
+        person = read(typed["nik"], typed["day"], typed["month"], typed["year"], today)
+        if isinstance(person, Refused):
+            return self._ask(request, language, 422, wrong=person, typed=typed)
+        recipient = await self.lookup.recipient_id(person.nik)
+        asked = await self.desk.ask(recipient or "", self.door.address(request))
+        if asked is None:
+            return self._ask(request, language, 429, problem="too_many", typed=typed)
+        answer = to(f"{LANGUAGES[language]}/code")
+        self.door.give(answer, CODE_COOKIE, asked, seconds=int(CODE_LIVES.total_seconds()))
+        return answer
+
+    async def code(self, request: Request, language: Language) -> Response:
+        if CODE_COOKIE not in request.cookies:
+            return to(LANGUAGES[language] or "/")
+        return self._with_form(request, "code", language, problem=None)
+
+    async def entered(self, request: Request, language: Language) -> Response:
+        form = await form_of(request)
+        if not self._ours(request, form):
+            return self._with_form(request, "code", language, 400, problem="form_old")
+        digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:10]
+        token = await self.desk.enter(request.cookies.get(CODE_COOKIE, ""), digits)
+        if token is None:
+            return self._with_form(request, "code", language, 422, problem="code_wrong")
+        answer = to(f"{LANGUAGES[language]}/aid")
+        self.door.give(answer, AID_COOKIE, token, seconds=int(SESSION_LIVES.total_seconds()))
+        self.door.take_back(answer, CODE_COOKIE)
+        return answer
+
+    async def aid(self, request: Request, language: Language) -> Response:
+        recipient = await self.desk.recipient_of(request.cookies.get(AID_COOKIE, ""))
+        if recipient is None:
+            return to(f"{LANGUAGES[language] or '/'}?note=ended")
+        held = await shown(self.desk.pool, self.desk.keyring, self.names, recipient, words(language), self.desk.now())
+        return self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
+
+    async def leave(self, request: Request, language: Language) -> Response:
+        if self._ours(request, await form_of(request)):
+            await self.desk.leave(request.cookies.get(AID_COOKIE, ""))
+        answer = to(f"{LANGUAGES[language] or '/'}?note=left")
+        self.door.take_back(answer, AID_COOKIE)
+        return answer
+
+    def _ask(self, request: Request, language: Language, status: int = 200, **values: Any) -> Response:
+        empty = dict.fromkeys(("nik", "day", "month", "year"), "")
+        filled = {"note": None, "problem": None, "wrong": _NOTHING, "typed": empty, **values}
+        return self._with_form(request, "ask", language, status, **filled)
+
+    def _with_form(self, request: Request, name: str, language: Language, status: int = 200, **values: Any) -> Response:
+        """A page with a form that only this browser can send."""
+        cookie = request.cookies.get(FORM_COOKIE) or secrets.token_hex(16)
+        answer = page(request, name, language, status, form=self.desk.form_token(cookie), **values)
+        self.door.give(answer, FORM_COOKIE, cookie, seconds=_FORM_S)
+        return answer
+
+    def _ours(self, request: Request, form: dict[str, str]) -> bool:
+        return self.desk.form_token_holds(request.cookies.get(FORM_COOKIE, ""), form.get("form", ""))
+
+
+def router(pages: Pages) -> APIRouter:
+    routes = APIRouter()
+    for language, prefix in LANGUAGES.items():
+        for method, path, answer in (
+            ("GET", prefix or "/", pages.ask),
+            ("POST", prefix or "/", pages.asked),
+            ("GET", f"{prefix}/code", pages.code),
+            ("POST", f"{prefix}/code", pages.entered),
+            ("GET", f"{prefix}/aid", pages.aid),
+            ("POST", f"{prefix}/leave", pages.leave),
+        ):
+            routes.add_api_route(path, answering(answer, language), methods=[method], include_in_schema=False)
+    return routes
+
+
+def answering(answer: Answer, language: Language) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of one page in one language; while something is away, a page that says so."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await answer(request, language)
+        except Exception as error:
+            if not is_trouble(error):
+                raise
+            log.warning("a page could not be answered", path=request.url.path, error=type(error).__name__)
+            return page(request, "message", language, 503, heading="error_title", text="away")
+
+    return endpoint
