@@ -31,6 +31,10 @@ class Credentials(BaseModel):
     """Who has it may propose and approve cycles."""
     issuer_secret: str = Field(default_factory=_token)
     """The console proves itself with it to the simulated issuer of officers' tokens."""
+    portal_secret: str = Field(default_factory=_token)
+    """Keys the portal's hashes of codes and addresses."""
+    lookup_token: str = Field(default_factory=_token)
+    """The portal shows it to the look-up process."""
     source_tokens: dict[str, str] = Field(default_factory=lambda: {name: _token() for name in SOURCES})
     """HTTP token of each source of submissions."""
 

@@ -173,6 +173,23 @@ def python_program(
     )
 
 
+def _keys_of(context: Context, name: str) -> Path:
+    return Path(context.wanted.keys) if context.wanted.keys else context.home.keys_of(name)
+
+
+def _narrow_keys(context: Context, name: str, shares: tuple[str, ...]) -> None:
+    """Makes the part of the key file with exactly these shares, where the stack has keys of its own."""
+    if context.wanted.keys:
+        return
+    from shared.privacy import keyfile  # heavy, and only for this
+
+    part = _keys_of(context, name)
+    held = keyfile.read(part) if part.exists() else None
+    if held is None or {*held.keys, *(("identity",) if held.identity else ())} != {*shares}:
+        keyfile.ensure(context.home.keys)
+        keyfile.narrow(context.home.keys, shares, part)
+
+
 def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = ()) -> Program:
     """`python -m services.NAME`.
 
@@ -180,25 +197,14 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
     `knows`.
     """
 
-    def keys(context: Context) -> Path:
-        return Path(context.wanted.keys) if context.wanted.keys else context.home.keys_of(name)
-
     def prepare(context: Context) -> None:
-        if context.wanted.keys:
-            return
-        from shared.privacy import keyfile  # heavy, and only for this
-
-        part = keys(context)
-        held = keyfile.read(part) if part.exists() else None
-        if held is None or {*held.keys, *(("identity",) if held.identity else ())} != {*opens, "recovery"}:
-            keyfile.ensure(context.home.keys)
-            keyfile.narrow(context.home.keys, (*opens, "recovery"), part)
+        _narrow_keys(context, name, (*opens, "recovery"))
 
     def env(context: Context, instance: int) -> dict[str, str]:
         return {
             **context.kafka_settings().environment(),
             "SALUR_POSTGRES": context.postgres,
-            "SALUR_KEYS": str(keys(context)),
+            "SALUR_KEYS": str(_keys_of(context, name)),
             "SALUR_HTTP_PORT": str(context.port(name, instance)),
             "SALUR_INSTANCE": str(instance),
             "SALUR_HOME": str(context.home.root),
@@ -238,6 +244,32 @@ def _knows_carrier(context: Context) -> dict[str, str]:
     }
 
 
+def _knows_lookup(context: Context) -> dict[str, str]:
+    return {
+        "SALUR_LOOKUP_URL": context.url("lookup"),
+        "SALUR_LOOKUP_TOKEN": context.credentials.lookup_token,
+        "SALUR_PORTAL_SECRET": context.credentials.portal_secret,
+        "SALUR_PORTAL_SECURE": "false",  # http on this machine alone
+        "SALUR_NICE": "10",
+    }
+
+
+def _lookup() -> Program:
+    """Not a stage: it has the identity key, a port and a token, and neither Kafka nor a database."""
+
+    def prepare(context: Context) -> None:
+        _narrow_keys(context, "lookup", ("identity",))
+
+    def env(context: Context, instance: int) -> dict[str, str]:
+        return {
+            "SALUR_KEYS": str(_keys_of(context, "lookup")),
+            "SALUR_HTTP_PORT": str(context.port("lookup", instance)),
+            "SALUR_LOOKUP_TOKEN": context.credentials.lookup_token,
+        }
+
+    return python_program("lookup", "services.lookup", env=env, prepare=prepare, options_as_env=True)
+
+
 def _knows_officers(context: Context) -> dict[str, str]:
     return {"SALUR_OFFICER_TOKEN": context.credentials.officer_token}
 
@@ -247,6 +279,7 @@ _OUTSIDE: dict[str, Callable[[Context], dict[str, str]]] = {
     "bank": _knows_bank,
     "carrier": _knows_carrier,
     "officers": _knows_officers,
+    "lookup": _knows_lookup,
 }
 
 
@@ -305,7 +338,9 @@ PROGRAMS: tuple[Program, ...] = (
     service("registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources",)),
     service("eligibility", opens=("eligibility", "particulars")),
     service("payout", opens=("payment",), knows=("bank", "officers")),
-    service("notify", opens=("contact",), knows=("carrier",)),
+    service("notify", opens=("contact", "access"), knows=("carrier",)),
+    _lookup(),
+    service("portal", opens=("particulars", "access"), knows=("lookup",)),
 )
 
 

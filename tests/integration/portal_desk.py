@@ -114,9 +114,11 @@ async def open_desk(database: str, keys: Path) -> AsyncIterator[Desk]:
         pool.terminate()
 
 
-def story(number: int = 1, *, village: str = VILLAGE, moves_to: str | None = None) -> list[Event[Any]]:
+def story(
+    number: int = 1, *, village: str = VILLAGE, moves_to: str | None = None, who: str | None = None
+) -> list[Event[Any]]:
     """A family is registered, decided, paid at the second attempt and told; all that the topics would carry."""
-    who, at = recipient(number), AT + timedelta(seconds=number)
+    who, at = who or recipient(number), AT + timedelta(seconds=number)
     cause = first_cause(f"form-{number}", "village-app")
 
     def said(service: Any, data: Any, minutes: int, *distinct: str, subject: str = who) -> Event[Any]:

@@ -45,12 +45,12 @@ async def ask(database: asyncpg.Pool | asyncpg.Connection, asking: Asking, limit
         SELECT $1, $2, $3, $4, $5,
             CASE WHEN r.of_hour >= $7 OR r.of_day >= $8 THEN 'limited' ELSE 'asked' END
         FROM (
-            SELECT count(*) FILTER (WHERE asked_at > $4 - interval '1 hour') AS of_hour, count(*) AS of_day
+            SELECT count(*) FILTER (WHERE asked_at > $4::timestamptz - interval '1 hour') AS of_hour, count(*) AS of_day
             FROM code_request
-            WHERE recipient_id = $2 AND asked_at > $4 - interval '1 day'
+            WHERE recipient_id = $2 AND asked_at > $4::timestamptz - interval '1 day' AND state <> 'limited'
         ) AS r, (
             SELECT count(*) AS of_hour FROM code_request
-            WHERE address_hash = $3 AND asked_at > $4 - interval '1 hour'
+            WHERE address_hash = $3 AND asked_at > $4::timestamptz - interval '1 hour'
         ) AS a
         WHERE a.of_hour < $6
         RETURNING true

@@ -1,0 +1,1 @@
+"""Open figures: computed at fixed dates, rounded, for everyone."""

@@ -1,0 +1,134 @@
+"""Computes the figures of a date and keeps them as published. True counts never leave this module."""
+
+import hmac
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final, cast
+
+import asyncpg
+import structlog
+
+from services.portal.domain.disclosure import Cell, granule, published
+from services.portal.handler import INPUTS
+from services.portal.store import figures as store
+from services.portal.store.figures import Counted, Figure
+from shared import clock
+from shared.errors import SalurError
+from shared.runtime.worker import Worker
+from shared.words import WITA
+
+log = structlog.get_logger()
+
+APART: Final = timedelta(days=6)
+"""Two editions are at least so far apart, so that their difference is no single person's."""
+HOUR: Final = 2
+"""Of the night at which an edition is due, on the region's clock."""
+
+
+class TooSoon(SalurError):
+    """The last edition is too young."""
+
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Publishes editions for one area. `days` are those of a month at which one is due."""
+
+    pool: asyncpg.Pool
+    area: str
+    days: tuple[int, ...]
+    secret: bytes = field(repr=False)
+    now: Callable[[], datetime] = clock.now
+
+    async def publish_due(self) -> int:
+        """A worker's turn."""
+        at = self.now()
+        due = due_on(at, self.days)
+        last = await store.newest(self.pool)
+        if due is None or (last is not None and due - last["edition"] < APART):
+            return 0
+        return int(await publish(self.pool, self.area, due, at, self.secret))
+
+
+def worker(press: Press) -> Worker:
+    return Worker("figures", press.publish_due, pause_s=60.0)
+
+
+def due_on(at: datetime, days: Sequence[int]) -> date | None:
+    """The date of the edition that is due now: today, where today is one of these days of the month."""
+    local = at.astimezone(WITA)
+    return local.date() if local.day in days and local.hour >= HOUR else None
+
+
+async def publish(
+    database: asyncpg.Pool | asyncpg.Connection,
+    area: str,
+    edition: date,
+    at: datetime,
+    secret: bytes,
+    *,
+    checkpoint: Mapping[str, str] | None = None,
+    instead: bool = False,
+) -> bool:
+    """Counts, rounds and keeps everything in one look at the database. False where the date has its edition already.
+
+    `instead`: a younger edition than APART is taken back for this one. Raises TooSoon without it.
+    """
+    if isinstance(database, asyncpg.Pool):
+        async with database.acquire() as connection:
+            return await _publish(
+                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead
+            )
+    return await _publish(database, area, edition, at, secret, checkpoint, instead)
+
+
+async def _publish(
+    connection: asyncpg.Connection,
+    area: str,
+    edition: date,
+    at: datetime,
+    secret: bytes,
+    checkpoint: Mapping[str, str] | None,
+    instead: bool,
+) -> bool:
+    async with connection.transaction(isolation="repeatable_read"):
+        await store.take_time(connection)
+        last = await store.newest(connection)
+        if last is not None and edition - last["edition"] < APART:
+            if not instead:
+                raise TooSoon(
+                    f"the last edition is of {last['edition']}: the next may follow {APART.days} days later",
+                    hint="two editions close to each other would show single people in their difference",
+                )
+            await store.remove_edition(connection, last["edition"])
+        read = await store.positions(connection, INPUTS)
+        if not await store.add_edition(connection, edition, at, area, checkpoint, read):
+            return False
+        rows = rounded_figures(await store.count(connection, area), area, secret)
+        await store.add_figures(connection, edition, rows, await store.reasons(connection, area))
+    log.info("open figures published", edition=str(edition), figures=len(rows))
+    return True
+
+
+def rounded_figures(counted: Iterable[Counted], area: str, secret: bytes) -> list[Figure]:
+    """What may be shown of these counts: by village, by district, and of the whole."""
+    key = hmac.digest(secret, b"figures", "sha256")
+    grouped: dict[tuple[str, str, str, str], list[Counted]] = defaultdict(list)
+    for row in counted:
+        grouped[row[:4]].append(row)
+    found: list[Figure] = []
+    for (measure, programme, period, reason), rows in sorted(grouped.items()):
+        name = "/".join((measure, programme, period, reason))
+        families = {row.village: Cell(row.families, row.families) for row in rows}
+        shown = published(families, area, name, key)
+        found += [Figure(measure, programme, period, reason, where, value) for where, value in shown.items()]
+        if measure == "paid":
+            paid = {row.village: Cell(row.families, row.amount_idr) for row in rows}
+            total, people = sum(row.amount_idr for row in rows), sum(row.families for row in rows)
+            base = granule(max(row.largest_idr for row in rows), total // max(1, people))
+            idr = published(paid, area, f"{name}/idr", key, base)
+            found += [Figure("paid_idr", programme, period, reason, where, value) for where, value in idr.items()]
+    return found

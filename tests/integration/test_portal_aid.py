@@ -1,0 +1,151 @@
+"""My aid: a recipient gets in with a code, and nobody else learns anything."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.portal.store.access import Limits
+from tests.integration.portal_site import BORN, NIK, UNKNOWN, open_site, person
+
+
+async def test_a_recipient_gets_in_and_out(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti:
+        status, page, headers = await siti.get("/")
+        assert status == 200
+        assert 'lang="id"' in page
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "HttpOnly; Max-Age=3600; Path=/; SameSite=strict" in headers["Set-Cookie"]
+        assert await siti.ask("7604 0157 0885 0001") == 303
+        (code,) = await site.issue()
+        assert (await siti.get("/aid"))[0] == 303, "a code that was not entered opens nothing"
+        status, _, headers = await siti.send("/code", code=f" {code[:3]} {code[3:]}")
+        assert (status, headers["Location"]) == (303, "/aid")
+        status, page, headers = await siti.get("/aid")
+        assert status == 200
+        assert "Rp200.000 untuk November 2026 sudah masuk ke rekening Anda di bank Himbara" in page
+        assert headers["Cache-Control"] == "no-store"
+        assert len(page.encode()) < 50_000
+        assert NIK not in page
+        assert "arrived in your account at a state bank" in (await siti.get("/en/aid"))[1]
+        async with person(site) as stranger:
+            assert (await stranger.get("/aid"))[0] == 303
+            await stranger.ask()
+            assert (await stranger.send("/code", code=code))[0] == 422, "a code opens once, and its own request"
+        assert (await siti.send("/leave"))[0] == 303
+        assert (await siti.get("/aid"))[0] == 303
+
+
+async def test_a_session_ends_by_itself_and_a_code_too(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti:
+        await siti.ask()
+        (code,) = await site.issue()
+        site.clock.later(minutes=10)
+        assert (await siti.send("/code", code=code))[0] == 422
+        await siti.ask()
+        (code,) = await site.issue()
+        assert (await siti.send("/code", code=code))[0] == 303
+        assert (await siti.get("/aid"))[0] == 200
+        site.clock.later(minutes=10)
+        assert (await siti.get("/aid"))[0] == 303
+        site.clock.later(hours=26)
+        assert await site.desk.forget() == 3
+        left = "SELECT count(*) FROM code_request, code, aid_session"
+        assert await site.office.pool.fetchval(left) == 0
+
+
+async def test_a_stranger_learns_nothing(database: str, tmp_path: Path) -> None:
+    """Same statements, same status, same headers, same bytes, for a NIK that is known and for one that is not."""
+    async with open_site(database, tmp_path) as site:
+        seen = {nik: await _all_that_shows(site, nik) for nik in (NIK, UNKNOWN)}
+        assert seen[NIK] == seen[UNKNOWN]
+        assert any("code_request" in query for query in seen[NIK][0])
+        states = dict(await site.office.pool.fetch("SELECT state, count(*) FROM code_request GROUP BY state"))
+        assert states == {"asked": 2}
+        assert len(await site.issue()) == 1, "and only who is registered is sent a code"
+
+
+async def _all_that_shows(site: Any, nik: str) -> tuple[list[str], list[Any]]:
+    queries: list[str] = []
+
+    def heard(record: Any) -> None:
+        queries.append(record.query)
+
+    async with site.office.pool.acquire() as connection:
+        connection.add_query_logger(heard)
+    async with person(site) as stranger:
+        shown = [
+            await stranger.send("/", nik=nik, **BORN),
+            await stranger.get("/code"),
+            await stranger.send("/code", code="000000"),
+            await stranger.get("/aid"),
+        ]
+    async with site.office.pool.acquire() as connection:
+        connection.remove_query_logger(heard)
+    return queries, [_masked(answer) for answer in shown]
+
+
+def _masked(answer: tuple[int, str, dict[str, str]]) -> tuple[int, str, dict[str, str]]:
+    """What is drawn anew each time is as long each time."""
+    status, page, headers = answer
+    drawn = re.compile(r"(?<=[=\"])(q-)?[0-9a-f]{32,64}\b")
+    hide = {name: drawn.sub(lambda found: "x" * len(found[0]), text) for name, text in headers.items()}
+    hide = {name: text for name, text in hide.items() if name != "Date"}
+    hide["Set-Cookie"] = re.sub(r"expires=[^;]+", "", hide.get("Set-Cookie", ""))
+    return status, drawn.sub(lambda found: "x" * len(found[0]), page), hide
+
+
+async def test_limits(database: str, tmp_path: Path) -> None:
+    limits = Limits(address_hour=7, recipient_hour=2, recipient_day=3)
+    async with open_site(database, tmp_path, limits) as site, person(site) as siti:
+        for _ in range(3):
+            assert await siti.ask() == 303, "whoever is limited is not told so"
+        assert len(await site.issue()) == 2
+        site.clock.later(minutes=61)
+        assert [await siti.ask() for _ in range(2)] == [303, 303]
+        assert len(await site.issue()) == 1, "three a day"
+        assert [await siti.ask(UNKNOWN) for _ in range(6)] == [303] * 5 + [429]
+        site.clock.later(minutes=61)
+        await siti.ask(UNKNOWN)
+        assert not await site.issue()
+
+
+async def test_five_wrong_codes_end_a_request(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti:
+        await siti.ask()
+        (code,) = await site.issue()
+        wrong = f"{(int(code) + 1) % 10**6:06d}"
+        pages = [await siti.send("/code", code=wrong) for _ in range(5)]
+        assert {status for status, _, _ in pages} == {422}
+        assert (await siti.send("/code", code=code))[0] == 422
+
+
+async def test_an_officer_hands_out_a_code(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti:
+        async with site.desk.outbox.transaction() as transaction:
+            code = await site.desk.issue_by_hand(transaction.tx, site.who, "officer-7")
+        await siti.ask(UNKNOWN)
+        assert (await siti.send("/code", code=code))[0] == 422, "it is this recipient's alone"
+        await siti.ask()
+        assert (await siti.send("/code", code=code))[0] == 303
+        assert "Sembako" in (await siti.get("/aid"))[1]
+        assert code not in str(await site.office.pool.fetch("SELECT * FROM code"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"nik": "123", **BORN}, "NIK harus 16 angka"),
+        ({"nik": NIK, **BORN, "day": "31", "month": "2"}, "Tanggal ini tidak ada"),
+        ({"nik": NIK, **BORN, "day": "18"}, "tidak cocok dengan NIK"),
+        ({"nik": NIK, **BORN, "form": "0" * 64}, "terlalu lama terbuka"),
+        ({"nik": "9" * 3000}, "terlalu lama terbuka"),
+    ],
+)
+async def test_what_is_not_taken(database: str, tmp_path: Path, fields: dict[str, str], said: str) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti:
+        status, page, _ = await siti.send("/", **fields)
+        assert status in (400, 422)
+        assert said in page
+        assert await site.office.pool.fetchval("SELECT count(*) FROM code_request") == 0

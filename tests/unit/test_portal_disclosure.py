@@ -1,0 +1,89 @@
+"""The open figures' rounding and hiding: nobody shows, neither in a cell, nor in a difference."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.portal.domain.disclosure import BASE, SMALL, Cell, granule, published, rounded
+
+KEY = b"k" * 32
+WHOLE = "7604"
+VILLAGES = st.dictionaries(
+    st.builds(lambda d, v: f"7604{d:02d}2{v:03d}", st.integers(1, 4), st.integers(1, 5)),
+    st.one_of(st.integers(0, 15), st.integers(0, 3000)),
+    min_size=1,
+)
+
+
+def shown(villages: dict[str, int], key: bytes = KEY) -> dict[str, int | None]:
+    return published({area: Cell(count, count) for area, count in villages.items()}, WHOLE, "paid", key)
+
+
+def true(villages: dict[str, int], area: str) -> int:
+    return sum(count for village, count in villages.items() if village.startswith(area))
+
+
+@given(VILLAGES)
+def test_what_is_shown_is_rounded_and_near_and_never_small(villages: dict[str, int]) -> None:
+    for area, figure in shown(villages).items():
+        count = true(villages, area)
+        if figure is not None:
+            assert figure % BASE == 0
+            assert abs(figure - count) < BASE
+            assert count == 0 or count >= SMALL
+        if 0 < count < SMALL:
+            assert figure is None
+
+
+@given(VILLAGES)
+def test_no_whole_less_its_parts_says_what_is_hidden(villages: dict[str, int]) -> None:
+    """Of the parts of one whole none is hidden alone, and those that are hidden hold SMALL together."""
+    figures = shown(villages)
+    districts = {village[:6] for village in villages}
+    wholes = {WHOLE: districts, **{d: {v for v in villages if v.startswith(d)} for d in districts}}
+    for whole, parts in wholes.items():
+        hidden = {part for part in parts if figures[part] is None}
+        if not hidden or figures[whole] is None:
+            continue
+        others = [part for part in parts - hidden if true(villages, part) > 0]
+        assert (len(hidden) >= 2 and sum(true(villages, part) for part in hidden) >= SMALL) or not others
+    for district in districts:
+        if figures[district] is None:
+            assert all(figures[v] is None or true(villages, v) == 0 for v in wholes[district])
+
+
+@given(VILLAGES, st.data())
+def test_one_person_more_may_or_may_not_show(villages: dict[str, int], data: st.DataObject) -> None:
+    """The same counts give the same figures at every date, and a cell that did not change does not move."""
+    assert shown(villages) == shown(villages)
+    changed = data.draw(st.sampled_from(sorted(villages)))
+    later = {**villages, changed: villages[changed] + 1}
+    before, after = shown(villages), shown(later)
+    for area in villages:
+        if area != changed and before[area] is not None and after[area] is not None:
+            assert before[area] == after[area]
+
+
+def test_rounding_is_right_on_average() -> None:
+    for value in (11, 12, 13, 14):
+        drawn = [rounded(value, BASE, f"cell {n}", KEY) for n in range(4000)]
+        assert set(drawn) == {10, 15}
+        assert abs(sum(drawn) / len(drawn) - value) < 0.2
+    assert len({rounded(12, BASE, "cell", bytes([n]) * 32) for n in range(40)}) == 2, "the key decides"
+
+
+@given(st.integers(1, 10**8), st.integers(0, 10**8))
+def test_rupiah_are_rounded_to_more_than_anybody_got(largest: int, mean: int) -> None:
+    base = granule(largest, mean)
+    assert base >= largest
+    assert base >= BASE * mean
+    assert str(base).strip("0") in ("1", "2", "5")
+
+
+def test_an_example() -> None:
+    figures = shown({"7604012001": 40, "7604012002": 3, "7604012003": 12, "7604022001": 100, "7604022002": 0})
+    assert figures["7604012002"] is None
+    assert figures["7604012003"] is None, "hidden, or 55 less 40 and 12 would say 3"
+    assert figures["7604012001"] == 40
+    assert figures["760401"] == 55
+    assert figures["7604022002"] == 0
+    assert figures["7604"] == 155
