@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dlq": ("dlq", "Dead letters: list, show, and put back."),
     "resume": ("resume", "Let a stage go on that stopped at a sequence gap or on a flood of poison."),
     "recover": ("recover", "Bring a restored database up to its own topics."),
+    "portal": ("portal", "What people see: rebuild it from the topics, publish open figures."),
     "keys": ("keys", "Keys: list, rotate, destroy."),
     "contract": ("contract", "Write AsyncAPI, JSON Schemas and examples of every event."),
     "monitoring": ("monitoring", "Where Prometheus finds the processes of a running stack."),

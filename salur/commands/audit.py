@@ -87,7 +87,7 @@ def checkpoint_command(
     as_json: JsonOption = False,
 ) -> None:
     """Sign how far every topic and the ledger have come, for an auditor to keep. It only reads; the flow goes on."""
-    signing = _signing_key(key, home)
+    signing = signing_key(key, home)
     previous = checkpoints.read(after, signing.public) if after else None
     settings = resolve(home)
     with bars(Console(stderr=True)) as progress:
@@ -116,7 +116,7 @@ def checkpoint_command(
 @app.command("key")
 def key_command(key: KeyOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Print the public key of checkpoints, to be handed to the auditor once and in person."""
-    signing = _signing_key(key, home)
+    signing = signing_key(key, home)
     named = {"key": signing.id, "public_key": raw(signing.public), "pem": pem(signing.public)}
     if as_json:
         print_json(named)
@@ -144,7 +144,7 @@ def _since(files: list[Path], key: str | None, only_new: bool) -> Since:
     return Since([checkpoints.read(file, public) for file in files], only_new)
 
 
-def _signing_key(path: Path | None, home: Path | None) -> SigningKey:
+def signing_key(path: Path | None, home: Path | None) -> SigningKey:
     """The key in the given file, else in the one that the environment names, else in the stack's own folder."""
     given = path or (Path(named) if (named := os.environ.get(KEY_VARIABLE)) else Home.at(home).root / FILE_NAME)
     key, made = ensure(given)

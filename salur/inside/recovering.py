@@ -15,6 +15,7 @@ from services.eligibility.settings import EligibilitySettings
 from services.notify.recovery import NotifyRecovery
 from services.payout import recovery as payout
 from services.payout.settings import PayoutSettings
+from services.portal.recovery import PortalRecovery
 from services.registry import recovery as registry
 from services.registry.service import SHARES
 from services.registry.settings import Settings as RegistrySettings
@@ -33,10 +34,10 @@ class Prepared(NamedTuple):
 
 def prepare(service: Service, home: Path | None, lost_at: datetime | None = None) -> Prepared:
     """Raises what the service itself would at its start: KeyMissing, a configuration that is wrong; and NotUp."""
-    return _PREPARE[service](_environment(service, home), lost_at)
+    return _PREPARE[service](environment_of(service, home), lost_at)
 
 
-def _environment(service: Service, home: Path | None) -> dict[str, str]:
+def environment_of(service: Service, home: Path | None) -> dict[str, str]:
     """The service's own variables: of the stack that `salur up` started, and what this process is given before them."""
     resolve(home)
     where = Home.at(home)
@@ -68,9 +69,14 @@ def _notify(environment: dict[str, str], lost_at: datetime | None) -> Prepared:
     return Prepared(ServiceSettings.of(environment), NotifyRecovery(lost_at))
 
 
+def _portal(environment: dict[str, str], lost_at: datetime | None) -> Prepared:
+    return Prepared(ServiceSettings.of(environment), PortalRecovery())
+
+
 _PREPARE: Final[dict[Service, Callable[[dict[str, str], datetime | None], Prepared]]] = {
     "registry": _registry,
     "eligibility": _eligibility,
     "payout": _payout,
     "notify": _notify,
+    "portal": _portal,
 }

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from services.portal.aid import desk, pages
+from services.portal.figures import pages as figures
+from services.portal.figures import publish
 from services.portal.handler import INPUTS, handle
 from services.portal.lookup import Lookup
 from services.portal.settings import PortalSettings
@@ -25,6 +27,9 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
         codes = desk.Desk(outbox, keyring, settings.portal_secret.get_secret_value().encode(), settings.limits)
         door = Door(settings.portal_secure, settings.portal_proxies)
         aid = pages.router(pages.Pages(codes, lookup, catalogue(), door))
-        return Service(Stage("portal", INPUTS, handle), desk.workers(codes), (aid,), lookup.close)
+        press = publish.Press(outbox.pool, settings.figures_area, settings.days, codes.secret)
+        open_figures = figures.router(figures.FigurePages(outbox.pool, catalogue()))
+        workers = (*desk.workers(codes), publish.worker(press))
+        return Service(Stage("portal", INPUTS, handle), workers, (aid, open_figures), lookup.close)
 
     return parts

@@ -19,6 +19,20 @@ class PortalSettings(ServiceSettings):
     code_requests_address_hour: int = Field(default=60, ge=1, description="Requests for a code an hour and address")
     code_requests_hour: int = Field(default=5, ge=1, description="Requests for a code an hour and recipient")
     code_requests_day: int = Field(default=10, ge=1, description="Requests for a code a day and recipient")
+    figures_area: str = Field(
+        default="7604",
+        pattern=r"^(\d{2}|\d{4})?$",
+        description="What the open figures are about: a regency, a province",
+    )
+    figures_days: str = Field(
+        default="1,15",
+        pattern=r"^(\d{1,2}(,\d{1,2})*)?$",
+        description="Days of the month at which figures are published, at 2 o'clock WITA; none: by command only",
+    )
+
+    @property
+    def days(self) -> tuple[int, ...]:
+        return tuple(int(text) for text in self.figures_days.split(",") if text)
 
     @property
     def limits(self) -> Limits:

@@ -57,6 +57,9 @@ OFFSET_COMMIT_S = 1.0
 DRAIN_S = 5.0
 RESUMED_LOOK_S = 1.0
 """How often a loop that stands looks whether a person resumed it."""
+MOVED_LOOK_S = 2.0
+"""How often a loop without work looks whether its positions are still its own: a rebuild takes them back to the start,
+and where nothing new comes nothing else would tell."""
 TOPICS_LOOK_S = 10.0
 TOPICS_AWAY_S = 5.0
 """A new topic is not known everywhere at once; one that is away so long is gone."""
@@ -100,6 +103,7 @@ class Loop:
     _resumed: Resumptions = field(default_factory=Resumptions)
     _resumed_look_at: float = 0.0
     _topics_look_at: float = 0.0
+    _moved_look_at: float = 0.0
     _missing_since: float | None = None
     _lagging: set[Place] = field(default_factory=set)
 
@@ -213,6 +217,7 @@ class Loop:
                 consumer.pause(*consumer.assignment())
         elif not self.breaker_open:
             self._caught_up()
+            await self._look_whether_moved()
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
         return len(messages)
@@ -268,6 +273,14 @@ class Loop:
             BREAKER_OPEN.labels(self.service).set(0)
         if self.stopped and self._resumed.partition > known.partition:
             log.warning("resumed: the positions are read anew")
+            self._taken = -1
+
+    async def _look_whether_moved(self) -> None:
+        if monotonic() < self._moved_look_at:
+            return
+        self._moved_look_at = monotonic() + MOVED_LOOK_S
+        if not await positions.still(self.turn.outbox.pool, self.turn.positions):
+            log.warning("positions were moved, reading them anew")
             self._taken = -1
 
     def _stop_at_gaps(self, consumer: AIOKafkaConsumer, screened: Screened) -> None:

@@ -53,6 +53,13 @@ async def read(connection: asyncpg.Connection | asyncpg.Pool, starts: Mapping[Pl
     return {Place(r["topic"], r["partition"]): Position(r["next_offset"], r["next_sequence"]) for r in rows}
 
 
+async def still(connection: asyncpg.Connection | asyncpg.Pool, expected: Mapping[Place, Position]) -> bool:
+    """Whether every stored position is the expected one: another worker, or a rebuild, may have moved them."""
+    rows = await connection.fetch("SELECT topic, partition, next_offset FROM input_position")
+    stored = {Place(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    return all(stored.get(place) == position.offset for place, position in expected.items())
+
+
 async def move(tx: asyncpg.Connection, expected: Mapping[Place, Position], reached: Mapping[Place, Position]) -> None:
     """The first statement of a turn. Raises NotOwner unless every stored position is still the expected one."""
     places = sorted(reached)

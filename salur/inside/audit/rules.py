@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from salur.inside.audit import eligibility, notify, payout, registry
+from salur.inside.audit import eligibility, notify, payout, portal, registry
 from salur.inside.audit.agreement import StageRules
 from shared.events.topics import Service
 
 RULES: Final[dict[Service, StageRules]] = {
-    rules.stage: rules for rules in (registry.RULES, eligibility.RULES, payout.RULES, notify.RULES)
+    rules.stage: rules for rules in (registry.RULES, eligibility.RULES, payout.RULES, notify.RULES, portal.RULES)
 }
