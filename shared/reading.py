@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import Trouble
+from shared.events.topics import SEQUENCE_HEADER
 from shared.kafka import Client, KafkaAway, start
-from shared.runtime.digest import SEQUENCE_HEADER
 from shared.settings import KafkaSettings
 
 RECORDS_A_POLL = 4000

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from salur.commands.audit import signing_key
-from salur.console import print_json
+from salur.console import print_json, say
 from salur.inside.audit import checkpoint as checkpoints
 from salur.inside.audit.checkpoint import Checkpoint
 from salur.inside.audit.heads import make
 from salur.inside.connect import resolve
-from salur.inside.options import HomeOption, JsonOption, run, say
+from salur.inside.options import HomeOption, JsonOption, run
 from salur.inside.recovering import environment_of
 from salur.stack.home import Home
 from salur.stack.lag import lags

@@ -38,8 +38,9 @@ class PortalRecovery:
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
         """Requests that still wait for their code may have got it: nobody is sent two."""
         await tx.execute("UPDATE code_request SET state = 'ignored' WHERE state = 'asked'")
-        for nothing in ():
-            yield nothing
+        nothing: tuple[Sequence[Event[Any]], ...] = ()
+        for events in nothing:
+            yield events
 
     def summary(self) -> dict[str, int]:
         return {"codes_that_are_over": self._codes}

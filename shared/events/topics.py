@@ -41,6 +41,8 @@ from shared.events.registrations import (
 Service = Literal["registry", "eligibility", "payout", "notify", "portal"]
 STAGES: tuple[Service, ...] = ("registry", "eligibility", "payout", "notify", "portal")
 
+SEQUENCE_HEADER = "sequence"
+"""The Kafka header that numbers the events of one topic and partition."""
 PARTITIONS_EMBEDDED = 8
 PARTITIONS_ADVISED = 48
 

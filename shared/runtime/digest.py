@@ -8,9 +8,9 @@ from struct import Struct, pack
 from typing import Final, NamedTuple
 
 from shared.events.envelope import CONTENT_TYPE
+from shared.events.topics import SEQUENCE_HEADER as SEQUENCE_HEADER
 
 START = b""
-SEQUENCE_HEADER = "sequence"
 CONTENT_TYPE_HEADER = ("content-type", CONTENT_TYPE.encode())
 
 

@@ -24,6 +24,6 @@ async def outbox_of(tx: asyncpg.Connection, topic: str) -> list[bytes]:
 
 
 async def clear(tx: asyncpg.Connection, topics: Sequence[str]) -> None:
-    """Only the read model and where it stood: not the replay topic, not sessions, codes, figures, or anybody's record."""
+    """Only the read model and where it stood: neither the replay topic, codes, sessions, figures nor any record."""
     await tx.execute(f"TRUNCATE {', '.join(READ_MODEL)}")
     await tx.execute("DELETE FROM input_position WHERE topic = ANY ($1::text[])", topics)
