@@ -1,0 +1,165 @@
+"""The way to every page: no page without a session, no act without its form's token, nothing that is not recorded.
+
+Routes are made with a route class, so that this holds for each of them and not only for those that remember it.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlsplit
+
+import structlog
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import UploadFile
+
+from services.portal.console import cookies
+from services.portal.console.sessions import Session, Sessions
+from services.portal.console.showing import Pages
+from services.portal.console.store import record
+from shared.errors import SalurError, Trouble
+from shared.officers import MayNot, Officer
+
+log = structlog.get_logger()
+
+HOME: Final = "/console"
+SIGN_IN: Final = "/console/sign-in"
+
+
+class NotFound(SalurError):
+    """There is no such thing, or it lies outside the officer's area: nobody is told which."""
+
+    http_status = 404
+
+
+class FormTooOld(SalurError):
+    """The form does not carry this session's token."""
+
+    http_status = 403
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request of a signed-in officer. `about` and `outcome` go into the record."""
+
+    session: Session
+    request: Request
+    language: str
+    about: str | None = None
+    outcome: str = "shown"
+    form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def officer(self) -> Officer:
+        return self.session.officer
+
+    @property
+    def is_part(self) -> bool:
+        """Whether htmx asks, and only a part of the page is wanted."""
+        return self.request.headers.get("hx-request") == "true"
+
+
+def _visit(request: Request) -> Visit:
+    visit: Visit = request.state.visit
+    return visit
+
+
+Visiting = Annotated[Visit, Depends(_visit)]
+
+
+@dataclass(slots=True)
+class Gate:
+    """One a process; `recorded` and `refreshed` make the route classes."""
+
+    sessions: Sessions
+    pages: Pages
+
+    def recorded(self) -> type[APIRoute]:
+        """For views and acts. A POST needs the form's token."""
+        return self._route_class(recording=True)
+
+    def refreshed(self) -> type[APIRoute]:
+        """For figures that a page fetches anew by itself: neither a view, nor a sign that somebody is there."""
+        return self._route_class(recording=False)
+
+    def _route_class(self, *, recording: bool) -> type[APIRoute]:
+        gate = self
+
+        class Guarded(APIRoute):
+            def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+                inner, action = super().get_route_handler(), self.name
+
+                async def handler(request: Request) -> Response:
+                    return await gate.through(request, inner, action if recording else None)
+
+                return handler
+
+        return Guarded
+
+    async def through(
+        self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
+    ) -> Response:
+        """The answer, after it was recorded."""
+        language = self.pages.language(request)
+        try:
+            session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
+        except SalurError as error:
+            return self.pages.refusal(request, None, error)
+        if session is None:
+            return _to_sign_in(request)
+        visit = request.state.visit = Visit(session, request, language)
+        if request.method == "POST":
+            visit.form = await _fields(request)
+            visit.outcome = "done"
+        try:
+            if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
+                raise FormTooOld("the form is not of this session", hint="open the page again")
+            response = await inner(request)
+        except RequestValidationError:
+            response = self._refused(visit, NotFound("there is no such page"))
+        except SalurError as error:
+            response = self._refused(visit, error)
+        except Exception as error:
+            log.error("a page of the console failed", action=action, exc_info=error)
+            response = self._refused(visit, Trouble("this page failed"))
+        if action is not None:
+            address = request.client.host if request.client else ""
+            pool = self.sessions.pool
+            await record.write(pool, visit.officer, address, action, visit.about, visit.outcome)
+        return response
+
+    def _refused(self, visit: Visit, error: SalurError) -> Response:
+        kinds = {404: "missing", 401: "refused", 403: "refused"}
+        visit.outcome = kinds.get(error.http_status, "refused" if error.http_status < 500 else "failed")
+        return self.pages.refusal(visit.request, visit, error, code=getattr(error, "code", None))
+
+
+def need_centre(officer: Officer) -> None:
+    """Raises MayNot: what may be anybody's is the centre's alone."""
+    if officer.area:
+        raise MayNot("this is the centre's alone")
+
+
+def onward(text: str | None) -> str:
+    """A page of the console to go on to, and never another address."""
+    parts = urlsplit(text or "")
+    right = not parts.scheme and not parts.netloc and (parts.path == HOME or parts.path.startswith(HOME + "/"))
+    if not right or "\\" in parts.path or parts.path.startswith((SIGN_IN, "/console/signed")):
+        return HOME
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _to_sign_in(request: Request) -> Response:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    address = f"{SIGN_IN}?onward={quote(onward(here if request.method == 'GET' else None), safe='')}"
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=204, headers={"HX-Redirect": address})
+    return RedirectResponse(address, 303)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A form's text fields; of equal names the last. Files are not taken."""
+    form = await request.form(max_files=0, max_fields=200)
+    return {name: value for name, value in form.items() if not isinstance(value, UploadFile)}

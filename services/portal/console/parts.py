@@ -1,0 +1,45 @@
+"""The console put together."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import asyncpg
+from fastapi import APIRouter
+
+from services.portal.console.acts import Acts
+from services.portal.console.context import Console, FindNik, IssueCode
+from services.portal.console.gate import Gate
+from services.portal.console.oidc import Issuer
+from services.portal.console.pages import letters, money, overview, recipients, record, registrations
+from services.portal.console.sessions import Sessions
+from services.portal.console.settings import ConsoleSettings
+from services.portal.console.showing import Pages
+from services.portal.console.sign_in import make_router
+from shared.officers import Verifier
+from shared.settings import OfficerSettings
+
+_PAGES = (overview, recipients, registrations, money, letters, record)
+
+
+def make_console(
+    pool: asyncpg.Pool,
+    settings: ConsoleSettings,
+    officers: OfficerSettings,
+    *,
+    find_nik: FindNik,
+    issue_code: IssueCode,
+) -> tuple[tuple[APIRouter, ...], Acts]:
+    """The routers under /console, and what must be closed at the end."""
+    issuer = Issuer(officers, settings, Verifier(officers))
+    idle, life = timedelta(seconds=settings.console_idle_s), timedelta(seconds=settings.console_life_s)
+    living = Sessions(pool, issuer, idle, life)
+    pages = Pages(issuer=_origin(officers.oidc_issuer), secure=settings.portal_url.startswith("https:"))
+    acts = Acts(settings)
+    console = Console(pool, Gate(living, pages), pages, acts, find_nik, issue_code)
+    made = [router for module in _PAGES for router in module.make_routers(console)]
+    return (make_router(console, living, issuer), *made), acts
+
+
+def _origin(address: str | None) -> str | None:
+    parts = urlsplit(address or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None

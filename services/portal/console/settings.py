@@ -1,0 +1,19 @@
+"""What the console reads from its environment, beside what every service reads about officers' tokens."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class ConsoleSettings(BaseSettings):
+    """Prefix SALUR_. Addresses without a slash at the end; times in seconds."""
+
+    portal_url: str = Field(default="http://127.0.0.1:8105", description="This portal's own address in browsers")
+    oidc_client_id: str = "salur-console"
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_scopes: str = "openid profile"
+    console_idle_s: int = Field(default=15 * 60, ge=60)
+    console_life_s: int = Field(default=8 * 3600, ge=60)
+    registry_url: str | None = None
+    eligibility_url: str | None = None
+    payout_url: str | None = None
+    notify_url: str | None = None

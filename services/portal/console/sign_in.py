@@ -1,0 +1,110 @@
+"""Signing in with the officers' issuer, and out; and what needs no session: style, script, language."""
+
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+
+from services.portal.console import cookies
+from services.portal.console.context import Console
+from services.portal.console.gate import HOME, FormTooOld, onward
+from services.portal.console.oidc import Issuer
+from services.portal.console.sessions import Sessions
+from services.portal.console.showing import STATIC
+from services.portal.console.store import record, sessions
+from services.portal.console.wording import LANGUAGES
+from shared.clock import now
+from shared.errors import SalurError
+from shared.officers import NotSignedIn
+
+SIGN_IN_LIFE: Final = timedelta(minutes=10)
+_YEAR_S: Final = 365 * 24 * 3600
+_DAY_S: Final = 24 * 3600
+
+
+def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter:
+    """What is reached without a session; what it does about officers is recorded here."""
+    routes = APIRouter(prefix="/console", include_in_schema=False)
+    pages, pool = console.pages, console.pool
+
+    def cookie(response: Response, name: str, value: str, path: str = HOME, **options: int | None) -> None:
+        response.set_cookie(name, value, path=path, httponly=True, samesite="lax", secure=pages.secure, **options)  # type: ignore[arg-type]
+
+    @routes.get("/sign-in")
+    async def sign_in(request: Request, onward: str = HOME) -> Response:
+        return pages.show(request, None, "sign-in.html", onward=onward, reason=None)
+
+    @routes.get("/sign-in/go")
+    async def go(request: Request, onward: str = HOME) -> Response:
+        state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+        try:
+            address = await issuer.authorization_url(state=state, nonce=nonce, verifier=verifier)
+        except SalurError as error:
+            return pages.refusal(request, None, error)
+        at = now()
+        await sessions.begin_sign_in(
+            pool, cookies.stored(state), nonce, verifier, _onward(onward), at, oldest=at - SIGN_IN_LIFE
+        )
+        response = RedirectResponse(address, 303, headers=dict(pages.headers()))
+        cookie(response, cookies.SIGN_IN_COOKIE, state, max_age=int(SIGN_IN_LIFE.total_seconds()))
+        return response
+
+    @routes.get("/signed-in")
+    async def signed_in(request: Request, state: str = "", code: str = "") -> Response:
+        """The issuer sends the officer's browser here. The state must be that of this very browser."""
+        held = request.cookies.get(cookies.SIGN_IN_COOKIE, "")
+        mine = secrets.compare_digest(held.encode(), state.encode()) and bool(held)
+        begun = await sessions.finish_sign_in(pool, cookies.stored(state), now() - SIGN_IN_LIFE) if mine else None
+        try:
+            if begun is None or not code:
+                raise NotSignedIn("this sign-in was not begun here, or too long ago", hint="sign in again")
+            officer, tokens = await issuer.redeem(code=code, nonce=begun["nonce"], verifier=begun["verifier"])
+        except SalurError as error:
+            return pages.refusal(request, None, error)
+        if old := request.cookies.get(cookies.COOKIE):
+            await living.end(old)
+        session_cookie = await living.open(officer, tokens)
+        await record.write(pool, officer, _address(request), "sign-in", None, "done")
+        response = pages.to(begun["onward"])
+        cookie(response, cookies.COOKIE, session_cookie)
+        response.delete_cookie(cookies.SIGN_IN_COOKIE, path=HOME)
+        return response
+
+    @routes.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        held = request.cookies.get(cookies.COOKIE, "")
+        given = str((await request.form(max_files=0)).get("form", ""))
+        if held and not cookies.is_form_token(held, given):
+            return pages.refusal(request, None, FormTooOld("the form is not of this session"))
+        session = await living.of(held or None, seen=False)
+        if session:
+            await living.end(held)
+            await record.write(pool, session.officer, _address(request), "sign-out", None, "done")
+        response = pages.to(await issuer.end_url(f"{issuer.console.portal_url}{HOME}/sign-in"))
+        response.delete_cookie(cookies.COOKIE, path=HOME)
+        return response
+
+    @routes.get("/language/{language}")
+    async def language(language: str, onward: str = HOME) -> Response:
+        response = pages.to(_onward(onward, to_sign_in=True))
+        if language in LANGUAGES:
+            cookie(response, cookies.LANGUAGE_COOKIE, language, max_age=_YEAR_S)
+        return response
+
+    @routes.get("/static/{name}")
+    async def static(request: Request, name: str) -> Response:
+        if name not in STATIC:
+            return Response(status_code=404)
+        return FileResponse(STATIC[name], headers={"cache-control": f"max-age={_DAY_S}"})
+
+    return routes
+
+
+def _onward(text: str, *, to_sign_in: bool = False) -> str:
+    return text if to_sign_in and text.startswith(f"{HOME}/sign-in?") else onward(text)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
