@@ -274,12 +274,22 @@ def _knows_officers(context: Context) -> dict[str, str]:
     return {"SALUR_OFFICER_TOKEN": context.credentials.officer_token}
 
 
+def _knows_console(context: Context) -> dict[str, str]:
+    """Where the acts of officers go, and how the console proves itself to the officers' issuer."""
+    return {
+        "SALUR_PORTAL_URL": context.url("portal"),
+        "SALUR_OIDC_CLIENT_SECRET": context.credentials.issuer_secret,
+        **{f"SALUR_{name.upper()}_URL": context.url(name) for name in ("registry", "eligibility", "payout", "notify")},
+    }
+
+
 _OUTSIDE: dict[str, Callable[[Context], dict[str, str]]] = {
     "sources": _knows_sources,
     "bank": _knows_bank,
     "carrier": _knows_carrier,
     "officers": _knows_officers,
     "lookup": _knows_lookup,
+    "console": _knows_console,
 }
 
 
@@ -340,7 +350,7 @@ PROGRAMS: tuple[Program, ...] = (
     service("payout", opens=("payment",), knows=("bank", "officers")),
     service("notify", opens=("contact", "access"), knows=("carrier",)),
     _lookup(),
-    service("portal", opens=("particulars", "access"), knows=("lookup",)),
+    service("portal", opens=("particulars", "access"), knows=("lookup", "console")),
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from services.portal.aid import desk, pages
+from services.portal.console.parts import make_console
 from services.portal.figures import pages as figures
 from services.portal.figures import publish
 from services.portal.handler import INPUTS, handle
@@ -10,6 +11,7 @@ from services.portal.lookup import Lookup
 from services.portal.settings import PortalSettings
 from services.portal.texts import catalogue
 from services.portal.web import Door
+from shared.officers import Officer
 from shared.privacy.keyring import Keyring
 from shared.runtime.emit import Outbox
 from shared.runtime.service import Service
@@ -30,6 +32,19 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
         press = publish.Press(outbox.pool, settings.figures_area, settings.days, codes.secret)
         open_figures = figures.router(figures.FigurePages(outbox.pool, catalogue()))
         workers = (*desk.workers(codes), publish.worker(press))
-        return Service(Stage("portal", INPUTS, handle), workers, (aid, open_figures), lookup.close)
+
+        async def issue_code(recipient_id: str, officer: Officer) -> str:
+            async with outbox.transaction() as transaction:
+                return await codes.issue_by_hand(transaction.tx, recipient_id, officer.signature)
+
+        console, acts = make_console(
+            outbox.pool, settings, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code
+        )
+
+        async def close() -> None:
+            await lookup.close()
+            await acts.close()
+
+        return Service(Stage("portal", INPUTS, handle), workers, (aid, open_figures, *console), close)
 
     return parts

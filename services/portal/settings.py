@@ -2,11 +2,12 @@
 
 from pydantic import Field, HttpUrl, SecretStr
 
+from services.portal.console.settings import ConsoleSettings
 from services.portal.store.access import Limits
 from shared.settings import ServiceSettings
 
 
-class PortalSettings(ServiceSettings):
+class PortalSettings(ServiceSettings, ConsoleSettings):
     """Beside the common settings. Secrets have no default."""
 
     portal_secret: SecretStr = Field(

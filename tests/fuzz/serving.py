@@ -35,9 +35,9 @@ def notify(outbox: Outbox) -> FastAPI:
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """The app on a port of its own; its address."""
-    port, stopping = free_port(), asyncio.Event()
+async def served(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+    """The app on a port of its own, or on `port`; its address."""
+    port, stopping = port or free_port(), asyncio.Event()
     serving = asyncio.create_task(serve(app, "127.0.0.1", port, stopping))
     url = f"http://127.0.0.1:{port}"
     try:

@@ -57,7 +57,8 @@ class Issuing:
 
 
 @asynccontextmanager
-async def issuing(folder: Path, redirect: str = REDIRECT) -> AsyncIterator[Issuing]:
+async def issuing(folder: Path, redirect: str = REDIRECT, *, access_s: int = 300) -> AsyncIterator[Issuing]:
     key = signing_key(folder)
-    async with running("issuer", folder, "--redirect", redirect, "--client-secret", SECRET) as process:
+    options = ("--redirect", redirect, "--client-secret", SECRET, "--access-s", access_s)
+    async with running("issuer", folder, *options) as process:
         yield Issuing(process.url, key)

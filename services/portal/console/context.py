@@ -12,7 +12,6 @@ from fastapi import APIRouter
 from services.portal.console.acts import Acts
 from services.portal.console.gate import Gate
 from services.portal.console.showing import Pages
-from services.portal.console.wording import Words
 from shared.officers import Officer
 
 PAGE: Final = 50
@@ -39,10 +38,6 @@ class Console:
     def router(self) -> APIRouter:
         """For views and acts: each is recorded under its route's name."""
         return APIRouter(prefix="/console", route_class=self.gate.recorded(), include_in_schema=False)
-
-
-def words_of(language: str) -> Words:
-    return Words("en" if language == "en" else "id")
 
 
 def cursor(at: datetime, *rest: str) -> str:

@@ -19,6 +19,7 @@ from services.portal.console import cookies
 from services.portal.console.sessions import Session, Sessions
 from services.portal.console.showing import Pages
 from services.portal.console.store import record
+from services.portal.web import Door
 from shared.errors import SalurError, Trouble
 from shared.officers import MayNot, Officer
 
@@ -46,7 +47,6 @@ class Visit:
 
     session: Session
     request: Request
-    language: str
     about: str | None = None
     outcome: str = "shown"
     form: dict[str, str] = field(default_factory=dict)
@@ -75,6 +75,7 @@ class Gate:
 
     sessions: Sessions
     pages: Pages
+    door: Door
 
     def recorded(self) -> type[APIRoute]:
         """For views and acts. A POST needs the form's token."""
@@ -102,14 +103,13 @@ class Gate:
         self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
     ) -> Response:
         """The answer, after it was recorded."""
-        language = self.pages.language(request)
         try:
             session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
         except SalurError as error:
             return self.pages.refusal(request, None, error)
         if session is None:
             return _to_sign_in(request)
-        visit = request.state.visit = Visit(session, request, language)
+        visit = request.state.visit = Visit(session, request)
         if request.method == "POST":
             visit.form = await _fields(request)
             visit.outcome = "done"
@@ -125,8 +125,7 @@ class Gate:
             log.error("a page of the console failed", action=action, exc_info=error)
             response = self._refused(visit, Trouble("this page failed"))
         if action is not None:
-            address = request.client.host if request.client else ""
-            pool = self.sessions.pool
+            pool, address = self.sessions.pool, self.door.address(request)
             await record.write(pool, visit.officer, address, action, visit.about, visit.outcome)
         return response
 

@@ -1,9 +1,10 @@
 """The console as a client of the officers' issuer: authorization code with PKCE, refreshing, signing out."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -96,12 +97,11 @@ class Issuer:
         return officer, Tokens(access, str(refresh) if refresh else None, int(lasts_s or 60))
 
     async def _token(self, **asked: str) -> dict[str, Any]:
-        document = await self._known()
-        client = aiohttp.BasicAuth(self.console.oidc_client_id, self.console.oidc_client_secret.get_secret_value())
+        address = (await self._known())["token_endpoint"]
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_MAX_S)) as session,
-                session.post(document["token_endpoint"], data=asked, auth=client, allow_redirects=False) as response,
+                session.post(address, data=asked, headers=self._as_client(), allow_redirects=False) as response,
             ):
                 answer = await response.json(content_type=None)
                 status = response.status
@@ -112,6 +112,12 @@ class Issuer:
         if status != 200 or not isinstance(answer, dict):
             raise IssuerAway(f"the officers' issuer answers {status}")
         return answer
+
+    def _as_client(self) -> dict[str, str]:
+        """By HTTP Basic, both parts encoded as in a form (RFC 6749, 2.3.1)."""
+        secret = self.console.oidc_client_secret.get_secret_value()
+        pair = f"{quote(self.console.oidc_client_id, safe='')}:{quote(secret, safe='')}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
     async def _known(self) -> dict[str, Any]:
         if self._document is None:

@@ -15,6 +15,7 @@ from services.portal.console.sessions import Sessions
 from services.portal.console.settings import ConsoleSettings
 from services.portal.console.showing import Pages
 from services.portal.console.sign_in import make_router
+from services.portal.web import Door
 from shared.officers import Verifier
 from shared.settings import OfficerSettings
 
@@ -26,6 +27,7 @@ def make_console(
     settings: ConsoleSettings,
     officers: OfficerSettings,
     *,
+    door: Door,
     find_nik: FindNik,
     issue_code: IssueCode,
 ) -> tuple[tuple[APIRouter, ...], Acts]:
@@ -33,9 +35,9 @@ def make_console(
     issuer = Issuer(officers, settings, Verifier(officers))
     idle, life = timedelta(seconds=settings.console_idle_s), timedelta(seconds=settings.console_life_s)
     living = Sessions(pool, issuer, idle, life)
-    pages = Pages(issuer=_origin(officers.oidc_issuer), secure=settings.portal_url.startswith("https:"))
+    pages = Pages(issuer=_origin(officers.oidc_issuer), secure=door.secure)
     acts = Acts(settings)
-    console = Console(pool, Gate(living, pages), pages, acts, find_nik, issue_code)
+    console = Console(pool, Gate(living, pages, door), pages, acts, find_nik, issue_code)
     made = [router for module in _PAGES for router in module.make_routers(console)]
     return (make_router(console, living, issuer), *made), acts
 

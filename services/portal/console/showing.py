@@ -7,12 +7,15 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import jinja2
+import orjson
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.portal.console import bars, cookies, places
-from services.portal.console.wording import LANGUAGES, Language, Words, texts
+from services.portal.console.wording import LANGUAGES, Words, texts
+from services.portal.regions import name_of
 from shared.errors import SalurError
+from shared.words import Language
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = {path.name: path for path in sorted((_HERE / "static").iterdir()) if path.suffix in (".css", ".js")}
@@ -57,12 +60,8 @@ class Pages:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        self._templates.globals |= {
-            "place": places.name,
-            "full_place": places.full_name,
-            "bar": bars.bar,
-            "version": _VERSION,
-        }
+        shown = {"place": name_of, "full_place": places.full_name, "bar": bars.bar}
+        self._templates.globals |= {**shown, "version": _VERSION, "json": orjson.loads}
 
     def language(self, request: Request) -> Language:
         chosen = request.cookies.get(cookies.LANGUAGE_COOKIE)

@@ -66,7 +66,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         if old := request.cookies.get(cookies.COOKIE):
             await living.end(old)
         session_cookie = await living.open(officer, tokens)
-        await record.write(pool, officer, _address(request), "sign-in", None, "done")
+        await record.write(pool, officer, console.gate.door.address(request), "sign-in", None, "done")
         response = pages.to(begun["onward"])
         cookie(response, cookies.COOKIE, session_cookie)
         response.delete_cookie(cookies.SIGN_IN_COOKIE, path=HOME)
@@ -81,7 +81,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         session = await living.of(held or None, seen=False)
         if session:
             await living.end(held)
-            await record.write(pool, session.officer, _address(request), "sign-out", None, "done")
+            await record.write(pool, session.officer, console.gate.door.address(request), "sign-out", None, "done")
         response = pages.to(await issuer.end_url(f"{issuer.console.portal_url}{HOME}/sign-in"))
         response.delete_cookie(cookies.COOKIE, path=HOME)
         return response
@@ -104,7 +104,3 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
 
 def _onward(text: str, *, to_sign_in: bool = False) -> str:
     return text if to_sign_in and text.startswith(f"{HOME}/sign-in?") else onward(text)
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""

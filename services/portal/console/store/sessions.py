@@ -50,7 +50,9 @@ async def open_session(
     """Sessions that are over are swept out by the way."""
     await db.execute(
         """
-        WITH old AS (DELETE FROM officer_session WHERE seen_at < $8 - $10::interval OR ends_at < $8)
+        WITH old AS (
+            DELETE FROM officer_session WHERE seen_at < $8::timestamptz - $10::interval OR ends_at < $8::timestamptz
+        )
         INSERT INTO officer_session
             (cookie_sha256, subject, name, roles, area, tokens, checked_until, seen_at, ends_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -75,8 +77,8 @@ async def session(
     if seen:
         return await db.fetchrow(
             """
-            UPDATE officer_session SET seen_at = $2
-            WHERE cookie_sha256 = $1 AND seen_at >= $2 - $3::interval AND ends_at > $2
+            UPDATE officer_session SET seen_at = $2::timestamptz
+            WHERE cookie_sha256 = $1 AND seen_at >= $2::timestamptz - $3::interval AND ends_at > $2::timestamptz
             RETURNING *
             """,
             cookie_sha256,
@@ -84,7 +86,10 @@ async def session(
             idle,
         )
     return await db.fetchrow(
-        "SELECT * FROM officer_session WHERE cookie_sha256 = $1 AND seen_at >= $2 - $3::interval AND ends_at > $2",
+        """
+        SELECT * FROM officer_session
+        WHERE cookie_sha256 = $1 AND seen_at >= $2::timestamptz - $3::interval AND ends_at > $2::timestamptz
+        """,
         cookie_sha256,
         at,
         idle,
