@@ -38,7 +38,7 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
                 return await codes.issue_by_hand(transaction.tx, recipient_id, officer.signature)
 
         console, acts = make_console(
-            outbox.pool, settings, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code
+            outbox.pool, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code
         )
 
         async def close() -> None:

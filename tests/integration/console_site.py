@@ -19,7 +19,6 @@ from services.portal.console.settings import ConsoleSettings
 from services.portal.web import Door
 from shared.officers import Officer
 from shared.runtime.http import create_app
-from shared.settings import OfficerSettings
 from tests.fuzz.serving import served
 from tests.integration import portal_desk
 from tests.integration.issuing import SECRET, Issuing, issuing
@@ -124,7 +123,8 @@ async def console(
         portal_desk.open_desk(database, folder) as desk,
         issuing(folder / "issuer", f"{url}/console/signed-in", access_s=access_s) as issuer,
     ):
-        settings = ConsoleSettings(portal_url=url, oidc_client_secret=SecretStr(SECRET), **stated)
+        known = {"portal_url": url, "oidc_issuer": issuer.url, "oidc_client_secret": SecretStr(SECRET)}
+        settings = ConsoleSettings(**known | stated)
         site: Site
 
         async def find_nik(nik: str) -> str | None:
@@ -137,7 +137,6 @@ async def console(
         routers, acts = make_console(
             desk.pool,
             settings,
-            OfficerSettings(oidc_issuer=issuer.url),
             door=Door(False),
             find_nik=find_nik,
             issue_code=issue_code,

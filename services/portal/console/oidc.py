@@ -12,7 +12,6 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from services.portal.console.settings import ConsoleSettings
 from shared.officers import IssuerAway, NotSignedIn, Officer, Verifier
 from shared.officers.verifier import discovered
-from shared.settings import OfficerSettings
 
 ANSWER_MAX_S: Final = 5.0
 
@@ -36,23 +35,22 @@ class Tokens(NamedTuple):
 class Issuer:
     """One a process. The issuer's document is fetched once it is needed, and kept."""
 
-    settings: OfficerSettings
-    console: ConsoleSettings
+    settings: ConsoleSettings
     verifier: Verifier
     _document: dict[str, Any] | None = None
 
     @property
     def redirect_uri(self) -> str:
-        return f"{self.console.portal_url}/console/signed-in"
+        return f"{self.settings.portal_url}/console/signed-in"
 
     async def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
         """Where the officer's browser is sent to sign in. Raises IssuerAway."""
         document = await self._known()
         asked = {
             "response_type": "code",
-            "client_id": self.console.oidc_client_id,
+            "client_id": self.settings.oidc_client_id,
             "redirect_uri": self.redirect_uri,
-            "scope": self.console.oidc_scopes,
+            "scope": self.settings.oidc_scopes,
             "state": state,
             "nonce": nonce,
             "code_challenge": create_s256_code_challenge(verifier),
@@ -65,7 +63,7 @@ class Issuer:
         answer = await self._token(
             grant_type="authorization_code", code=code, redirect_uri=self.redirect_uri, code_verifier=verifier
         )
-        claims = await self.verifier.claims(str(answer.get("id_token", "")), self.console.oidc_client_id)
+        claims = await self.verifier.claims(str(answer.get("id_token", "")), self.settings.oidc_client_id)
         if claims.get("nonce") != nonce:
             raise NotSignedIn("the issuer answered another question", hint="sign in again")
         officer, tokens = await self._read(answer)
@@ -88,7 +86,7 @@ class Issuer:
             endpoint = None
         if not endpoint:
             return back
-        return f"{endpoint}?{urlencode({'client_id': self.console.oidc_client_id, 'post_logout_redirect_uri': back})}"
+        return f"{endpoint}?{urlencode({'client_id': self.settings.oidc_client_id, 'post_logout_redirect_uri': back})}"
 
     async def _read(self, answer: dict[str, Any]) -> tuple[Officer, Tokens]:
         access = str(answer.get("access_token", ""))
@@ -115,8 +113,8 @@ class Issuer:
 
     def _as_client(self) -> dict[str, str]:
         """By HTTP Basic, both parts encoded as in a form (RFC 6749, 2.3.1)."""
-        secret = self.console.oidc_client_secret.get_secret_value()
-        pair = f"{quote(self.console.oidc_client_id, safe='')}:{quote(secret, safe='')}"
+        secret = self.settings.oidc_client_secret.get_secret_value()
+        pair = f"{quote(self.settings.oidc_client_id, safe='')}:{quote(secret, safe='')}"
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
     async def _known(self) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from services.portal.console.showing import Pages
 from services.portal.console.sign_in import make_router
 from services.portal.web import Door
 from shared.officers import Verifier
-from shared.settings import OfficerSettings
 
 _PAGES = (overview, recipients, registrations, money, letters, record)
 
@@ -25,17 +24,16 @@ _PAGES = (overview, recipients, registrations, money, letters, record)
 def make_console(
     pool: asyncpg.Pool,
     settings: ConsoleSettings,
-    officers: OfficerSettings,
     *,
     door: Door,
     find_nik: FindNik,
     issue_code: IssueCode,
 ) -> tuple[tuple[APIRouter, ...], Acts]:
     """The routers under /console, and what must be closed at the end."""
-    issuer = Issuer(officers, settings, Verifier(officers))
+    issuer = Issuer(settings, Verifier(settings))
     idle, life = timedelta(seconds=settings.console_idle_s), timedelta(seconds=settings.console_life_s)
     living = Sessions(pool, issuer, idle, life)
-    pages = Pages(issuer=_origin(officers.oidc_issuer), secure=door.secure)
+    pages = Pages(issuer=_origin(settings.oidc_issuer), secure=door.secure)
     acts = Acts(settings)
     console = Console(pool, Gate(living, pages, door), pages, acts, find_nik, issue_code)
     made = [router for module in _PAGES for router in module.make_routers(console)]

@@ -1,10 +1,11 @@
 """What the console reads from its environment, beside what every service reads about officers' tokens."""
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings
+
+from shared.settings import OfficerSettings
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(OfficerSettings):
     """Prefix SALUR_. Addresses without a slash at the end; times in seconds."""
 
     portal_url: str = Field(default="http://127.0.0.1:8105", description="This portal's own address in browsers")

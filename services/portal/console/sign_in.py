@@ -82,7 +82,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         if session:
             await living.end(held)
             await record.write(pool, session.officer, console.gate.door.address(request), "sign-out", None, "done")
-        response = pages.to(await issuer.end_url(f"{issuer.console.portal_url}{HOME}/sign-in"))
+        response = pages.to(await issuer.end_url(f"{issuer.settings.portal_url}{HOME}/sign-in"))
         response.delete_cookie(cookies.COOKIE, path=HOME)
         return response
 
