@@ -33,6 +33,7 @@ class Programme(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: Said
+    short: Said | None = None
     per: Said = Said(id="", en="")
 
 
@@ -50,6 +51,11 @@ class Catalogue(BaseModel):
             return known
         title = name.replace("-", " ").title()
         return Programme(title=Said(id=title, en=title))
+
+    def short(self, name: str) -> Said:
+        """What narrow tables call a programme."""
+        programme = self.programme(name)
+        return programme.short or programme.title
 
     def place(self, name: str) -> tuple[int, str]:
         """Sorts programmes in the order of the file, then those that are not in it."""

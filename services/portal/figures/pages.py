@@ -37,7 +37,6 @@ class FigurePages:
         whole, of = edition["area"], edition["edition"]
         area = _district(request, whole)
         table = table_of(await store.figures_of(self.pool, of))
-        wordings = {row["reason"]: row[f"text_{language}"] for row in await store.wordings_of(self.pool, of)}
         checkpoint = orjson.loads(edition["checkpoint"]) if edition["checkpoint"] else None
         here = f"{LANGUAGES[language]}/figures"
         return page(
@@ -52,7 +51,7 @@ class FigurePages:
             checkpoint=checkpoint,
             edition=of.isoformat(),
             earlier=[held.isoformat() for held in await store.editions(self.pool) if held != of][:12],
-            **shown(table, wordings, self.names, t, whole, area, here),
+            **shown(table, self.names, t, whole, area, here),
         )
 
     async def as_json(self, request: Request) -> Response:
@@ -61,10 +60,8 @@ class FigurePages:
         if edition is None:
             return Response(b'{"figures": []}', 404, headers(private=False), "application/json")
         rows = await store.figures_of(self.pool, edition["edition"])
-        wordings = await store.wordings_of(self.pool, edition["edition"])
         document: dict[str, Any] = {
             **_said(edition),
-            "reasons": {row["reason"]: {"id": row["text_id"], "en": row["text_en"]} for row in wordings},
             "positions": orjson.loads(edition["positions"]),
             "figures": [{**row._asdict(), "name": name_of(row.area)} for row in rows],
         }

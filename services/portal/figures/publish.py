@@ -108,7 +108,7 @@ async def _publish(
         if not await store.add_edition(connection, edition, at, area, checkpoint, read):
             return False
         rows = rounded_figures(await store.count(connection, area), area, secret)
-        await store.add_figures(connection, edition, rows, await store.reasons(connection, area))
+        await store.add_figures(connection, edition, rows)
     log.info("open figures published", edition=str(edition), figures=len(rows))
     return True
 

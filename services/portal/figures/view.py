@@ -44,24 +44,20 @@ def table_of(figures: Sequence[Figure]) -> Table:
     return held
 
 
-def shown(
-    table: Table, wordings: Mapping[str, str], names: Catalogue, t: Words, whole: str, area: str, here: str
-) -> dict[str, Any]:
+def shown(table: Table, names: Catalogue, t: Words, whole: str, area: str, here: str) -> dict[str, Any]:
     """What the template `figures` needs, for the whole or one of its districts."""
     registered = table.get(("registered", "", "", ""), {})
     programmes = sorted({key[1] for key in table if key[1]}, key=names.place)
     return {
         "registered": _count(registered.get(area, 0), t),
-        "programmes": [_programme(table, wordings, names, t, programme, area) for programme in programmes],
+        "programmes": [_programme(table, names, t, programme, area) for programme in programmes],
         "parts": _parts(table, names, t, programmes, whole, area, here),
-        "part_titles": [names.programme(programme).title.in_(t.language) for programme in programmes],
+        "part_titles": [names.short(programme).in_(t.language) for programme in programmes],
         "of_villages": area != whole,
     }
 
 
-def _programme(
-    table: Table, wordings: Mapping[str, str], names: Catalogue, t: Words, programme: str, area: str
-) -> Programme:
+def _programme(table: Table, names: Catalogue, t: Words, programme: str, area: str) -> Programme:
     registered = table.get(("registered", "", "", ""), {}).get(area)
     eligible = table.get(("eligible", programme, "", ""), {}).get(area, 0)
     paid = sorted(key for key in table if key[:2] == ("paid", programme))
@@ -81,7 +77,7 @@ def _programme(
             for key in paid
         ],
         reasons=[
-            Line(wordings.get(code, code), (_count(count, t),), _bar(count, most_refused, t, 4))
+            Line(_reason(code, t), (_count(count, t),), _bar(count, most_refused, t, 4))
             for code, count in refused
             if count != 0
         ],
@@ -120,4 +116,16 @@ def _count(value: int | None, t: Words) -> str:
 
 
 def _idr(value: int | None, t: Words) -> str:
-    return DASH if value is None else rupiah(value, t.language)
+    """In millions with at most one decimal, where that is exact: what is published is rounded more coarsely anyway."""
+    if value is None:
+        return DASH
+    if value % 100_000 or value < 1_000_000:
+        return rupiah(value, t.language)
+    whole, tenths = divmod(value // 100_000, 10)
+    decimals = f"{',' if t.language == 'id' else '.'}{tenths}" if tenths else ""
+    return t("figures_million", millions=number(whole, t.language) + decimals)
+
+
+def _reason(code: str, t: Words) -> str:
+    """What a reason is called in public; one that has no name yet by its code."""
+    return t(f"reason_{code}") if f"reason_{code}" in t.texts else code.replace("_", " ")

@@ -19,12 +19,3 @@ CREATE TABLE figure (
     value     bigint CHECK (value >= 0),   -- NULL: too few to be shown, or hidden because another is
     PRIMARY KEY (edition, measure, programme, period, reason, area)
 );
-
--- What a reason is called, as the decisions said it.
-CREATE TABLE figure_reason (
-    edition date NOT NULL REFERENCES edition ON DELETE CASCADE,
-    reason  text NOT NULL,
-    text_id text NOT NULL,
-    text_en text NOT NULL,
-    PRIMARY KEY (edition, reason)
-);

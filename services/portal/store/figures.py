@@ -65,22 +65,6 @@ async def count(tx: asyncpg.Connection, area: str) -> list[Counted]:
     return [Counted(*row) for row in rows]
 
 
-async def reasons(tx: asyncpg.Connection, area: str) -> list[asyncpg.Record]:
-    """How the main reason of a no is worded now, in general words: one wording a code and programme."""
-    rows: list[asyncpg.Record] = await tx.fetch(
-        """
-        SELECT DISTINCT ON (reasons -> 0 ->> 'code') reasons -> 0 ->> 'code' AS reason,
-            reasons -> 0 ->> 'id' AS text_id, reasons -> 0 ->> 'en' AS text_en
-        FROM decision
-        WHERE NOT eligible AND village LIKE $1
-        ORDER BY reasons -> 0 ->> 'code', reasons -> 0 ->> 'id'
-        """,
-        f"{area}%",
-        timeout=COUNTING_S_MAX,
-    )
-    return rows
-
-
 async def positions(tx: asyncpg.Connection, topics: Sequence[str]) -> dict[str, dict[str, int]]:
     """What was read so far: the next sequence of each topic and partition."""
     rows = await tx.fetch(
@@ -138,9 +122,7 @@ async def remove_edition(tx: asyncpg.Connection, edition: date) -> None:
     await tx.execute("DELETE FROM edition WHERE edition = $1", edition)
 
 
-async def add_figures(
-    tx: asyncpg.Connection, edition: date, rows: Sequence[Figure], wordings: Sequence[asyncpg.Record]
-) -> None:
+async def add_figures(tx: asyncpg.Connection, edition: date, rows: Sequence[Figure]) -> None:
     if rows:
         await tx.execute(
             """
@@ -151,10 +133,6 @@ async def add_figures(
             edition,
             *columns(rows),
         )
-    await tx.executemany(
-        "INSERT INTO figure_reason (edition, reason, text_id, text_en) VALUES ($1, $2, $3, $4)",
-        [(edition, row["reason"], row["text_id"], row["text_en"]) for row in wordings],
-    )
 
 
 async def figures_of(database: asyncpg.Pool, edition: date) -> list[Figure]:
@@ -167,10 +145,3 @@ async def figures_of(database: asyncpg.Pool, edition: date) -> list[Figure]:
         edition,
     )
     return [Figure(*row) for row in rows]
-
-
-async def wordings_of(database: asyncpg.Pool, edition: date) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = await database.fetch(
-        "SELECT reason, text_id, text_en FROM figure_reason WHERE edition = $1 ORDER BY reason", edition
-    )
-    return rows
