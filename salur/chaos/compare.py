@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from salur.chaos.state import FinalState, Message, Payout, Submission
+from services.payout.domain.history import NOT_SENT
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -204,11 +205,11 @@ class _Comparing:
                 self._differs("overtaken in", overtaken[1] or overtaken[0], cycle, *overtaken)
 
     def _overtaken(self, run: FinalState, cycle: str) -> str | None:
-        """Somebody who waits although somebody of a higher decile was served."""
+        """Somebody who waits although somebody of a higher decile was served. Who has no account takes no budget."""
         alone = [
             (payout.decile, recipient, payout.state == "queued")
             for (recipient, in_cycle), payout in run.payouts.items()
-            if in_cycle == cycle and recipient not in self.together
+            if in_cycle == cycle and recipient not in self.together and payout.code not in NOT_SENT
         ]
         served = max((decile for decile, _, waits in alone if not waits), default=0)
         return next((recipient for decile, recipient, waits in sorted(alone) if waits and decile < served), None)

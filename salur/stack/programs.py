@@ -190,21 +190,30 @@ def _narrow_keys(context: Context, name: str, shares: tuple[str, ...]) -> None:
         keyfile.narrow(context.home.keys, shares, part)
 
 
-def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = ()) -> Program:
+def service(
+    name: str,
+    *,
+    opens: tuple[str, ...] = (),
+    knows: tuple[str, ...] = (),
+    holds_keys: bool = True,
+    scalable: bool = True,
+    ready_path: str = "/readyz",
+) -> Program:
     """`python -m services.NAME`.
 
-    It gets a key file with the shares in `opens` and nothing else, and the credentials of the outside systems that it
-    `knows`.
+    It gets a key file with the shares in `opens` and nothing else (none at all unless it `holds_keys`), and the
+    credentials of the outside systems that it `knows`.
     """
 
     def prepare(context: Context) -> None:
-        _narrow_keys(context, name, (*opens, "recovery"))
+        if holds_keys:
+            _narrow_keys(context, name, (*opens, "recovery"))
 
     def env(context: Context, instance: int) -> dict[str, str]:
         return {
             **context.kafka_settings().environment(),
             "SALUR_POSTGRES": context.postgres,
-            "SALUR_KEYS": str(_keys_of(context, name)),
+            **({"SALUR_KEYS": str(_keys_of(context, name))} if holds_keys else {}),
             "SALUR_HTTP_PORT": str(context.port(name, instance)),
             "SALUR_INSTANCE": str(instance),
             "SALUR_HOME": str(context.home.root),
@@ -217,8 +226,9 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
         f"services.{name}",
         env=env,
         prepare=prepare,
+        ready_path=ready_path,
         depends_on=("kafka", "postgres"),
-        scalable=True,
+        scalable=scalable,
         options_as_env=True,
     )
 
@@ -351,6 +361,8 @@ PROGRAMS: tuple[Program, ...] = (
     service("notify", opens=("contact", "access"), knows=("carrier",)),
     _lookup(),
     service("portal", opens=("particulars", "access"), knows=("lookup", "console")),
+    # Nobody waits for it: it opens nothing, and counts what was while it was away.
+    service("monitor", holds_keys=False, scalable=False, ready_path="/healthz"),
 )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Demo:
 
     def salur(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         return salur(self.home, *arguments, given=given)
+
+    @cached_property
+    def first_report(self) -> dict[str, Any]:
+        """The report as it was when it was first asked for."""
+        return self.report()
 
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.salur("report", "--json").stdout)

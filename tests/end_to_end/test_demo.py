@@ -23,7 +23,7 @@ def test_the_demo_ends_green(demo: Demo) -> None:
 
 
 def test_every_invariant_holds(demo: Demo) -> None:
-    report = demo.report()
+    report = demo.first_report
     assert {i["name"]: i["broken"] for i in report["invariants"]} == dict.fromkeys(
         [
             "paid_twice_in_a_cycle",
@@ -43,7 +43,7 @@ def test_every_invariant_holds(demo: Demo) -> None:
 
 
 def test_every_planted_defect_is_found(demo: Demo) -> None:
-    classes = {c["defect"]: c for c in demo.report()["defects"]["classes"]}
+    classes = {c["defect"]: c for c in demo.first_report["defects"]["classes"]}
     planted = {name: c for name, c in classes.items() if c["planted"]}
     assert len(planted) >= 15
     assert {name for name, c in planted.items() if c["missed"]} <= MISSED_BY_DESIGN
@@ -51,7 +51,7 @@ def test_every_planted_defect_is_found(demo: Demo) -> None:
 
 
 def test_money_really_moved(demo: Demo) -> None:
-    cycles = {c["programme"]: c for c in demo.report()["money"]["cycles"]}
+    cycles = {c["programme"]: c for c in demo.first_report["money"]["cycles"]}
     assert set(cycles) == {"sembako", "pkh", "bantuan-polman"}
     assert all(c["paid_idr"] > 0 for c in cycles.values())
     assert cycles["bantuan-polman"]["queued"] > 0
@@ -61,7 +61,7 @@ def test_status_has_its_documented_shape(demo: Demo) -> None:
     status = demo.status()
     assert {p["name"] for p in status["processes"]} == {
         *("kafka", "postgres", "bank", "carrier"),
-        *("registry", "eligibility", "payout", "notify"),
+        *("registry", "eligibility", "payout", "notify", "monitor"),
     }
     for process in status["processes"]:
         assert process["state"] == "ready"
@@ -89,7 +89,7 @@ def test_the_audit_proves_every_stage(demo: Demo) -> None:
 
 
 def test_a_file_can_be_sent_again_without_effect(demo: Demo) -> None:
-    before = demo.report()["funnel"]
+    before = demo.first_report["funnel"]
     again = demo.salur("register", str(demo.home / "demo" / "registrations.csv"), "--source", "polman", "--json")
     assert again.returncode == 0, again.stderr
     assert demo.report()["funnel"] == before
@@ -130,7 +130,7 @@ def planted(file: Path) -> tuple[set[str], set[str]]:
 def logs_and_metrics(demo: Demo) -> list[tuple[str, str]]:
     found = [(path.name, path.read_text(errors="replace")) for path in (demo.home / "logs").iterdir()]
     for process in demo.status()["processes"]:
-        if process["name"] in ("registry", "eligibility", "payout", "notify"):
+        if process["name"] in ("registry", "eligibility", "payout", "notify", "monitor"):
             with urlopen(f"http://127.0.0.1:{process['port']}/metrics", timeout=10) as answer:
                 found.append((f"metrics of {process['name']}", answer.read().decode()))
     return found

@@ -146,6 +146,12 @@ def test_within_the_last_decile_of_a_budget_the_money_is_compared_and_not_the_pe
     overtaken = ranked((1, "queued"), (2, "confirmed"), (2, "confirmed"), (3, "queued"))
     assert last_deciles(one, overtaken) == {RANKED: (1, 2)}
     assert [d.what for d in compare(one, overtaken).differences] == ["overtaken in"]
+    without_account = ranked((1, "confirmed"), (2, "confirmed"), (2, "queued"), (3, "failed"))
+    of_nobody = without_account.payouts["r-3", RANKED]
+    without_account.payouts["r-3", RANKED] = of_nobody._replace(code="account_closed")
+    assert {d.what for d in compare(without_account, without_account).differences} == {"overtaken in"}
+    without_account.payouts["r-3", RANKED] = of_nobody._replace(code="no_account")
+    assert compare(without_account, without_account).differences == []
     less = ranked((1, "confirmed"), (2, "queued"), (2, "queued"), (3, "queued"))
     assert [d.what for d in compare(one, less).differences] == ["paid in the ranked cycle"]
     assert last_deciles(ranked((1, "confirmed"))) == {}
