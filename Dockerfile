@@ -22,7 +22,8 @@ FROM ${PYTHON}
 ENV PATH=/opt/salur/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A volume takes over the owner of the folder it is first mounted on.
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin salur \
- && install -d -o salur -m 0700 /keys/main /keys/registry /keys/eligibility /keys/payout /keys/notify /keys/lookup \
+ && install -d -o salur -m 0700 /keys/main /keys/registry /keys/eligibility /keys/payout /keys/notify \
+    /keys/portal /keys/lookup /keys/command \
  && install -d -o salur -m 0700 /data
 COPY --from=build /opt/salur /opt/salur
 COPY services/notify/templates.json deploy/docker/prepare.py /usr/share/salur/

@@ -20,10 +20,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "registry": ("identity", "submission", "eligibility", "payment", "contact", "recovery"),
     "eligibility": ("eligibility", "particulars", "recovery"),
     "payout": ("payment", "recovery"),
-    "notify": ("contact", "recovery"),
-    "lookup": ("identity", "recovery"),
+    "notify": ("contact", "access", "recovery"),
+    "portal": ("particulars", "access", "recovery"),
+    "lookup": ("identity",),
+    "command": ("identity", "recovery"),
 }
-"""Who gets which keys; `lookup` is the command line, which finds a NIK and opens dead letters."""
+"""Who gets which keys; `command` is the command line, which finds a NIK and opens dead letters."""
 
 
 def prepare(root: Path, environment: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import asyncpg
 
 from services.portal.domain import rows
 from services.portal.domain.happenings import happening
+from services.portal.store import alerts as store_alerts
 from services.portal.store import decisions, happenings, messages, payouts, recipients, tally
 from services.portal.store.tally import Delta
 from shared.events import Data, DeadLetter, EligibilityDecided, Event
@@ -22,6 +23,7 @@ _TOLD: Final[tuple[type[Data], ...]] = (
     *rows.CYCLES,
     *rows.PAYOUTS,
     *rows.MESSAGES,
+    *rows.ALERTS,
 )
 INPUTS: Final = (*(model.TYPE for model in _TOLD), *(dead_letter_topic(stage) for stage in STAGES))
 
@@ -41,6 +43,10 @@ async def handle(batch: Batch, tx: asyncpg.Connection) -> Sequence[Event[Any]]:
     for model in rows.CYCLES:
         if cycles := {event.subject: rows.cycle(event) for event in reversed(batch.of(model))}:
             await payouts.keep_cycles(tx, list(cycles.values()))
+    for model in rows.ALERTS:
+        told_of = map(rows.alert, reversed(batch.of(model)))
+        if alerts := {row[:3]: row for row in told_of}:
+            await store_alerts.keep_alerts(tx, list(alerts.values()))
     if dead := [rows.dead_letter(e, m.partition, m.sequence) for m, e in batch if e.type == DeadLetter.TYPE]:
         counts += await happenings.keep_dead_letters(tx, dead)
     await tally.add(tx, counts)

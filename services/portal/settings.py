@@ -11,7 +11,7 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
     """Beside the common settings. Secrets have no default."""
 
     portal_secret: SecretStr = Field(
-        min_length=32, description="Keys the hashes of codes, addresses and forms; the same for all instances"
+        min_length=16, description="Keys the hashes of codes, addresses and forms; the same for all instances"
     )
     portal_secure: bool = Field(default=True, description="Cookies by https only; false for a demo on one machine")
     portal_proxies: int = Field(default=0, ge=0, le=5, description="Proxies in front that add to X-Forwarded-For")

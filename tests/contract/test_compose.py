@@ -175,7 +175,7 @@ def test_each_service_sees_its_own_part_of_the_keys_and_no_other() -> None:
         if name == "keys":
             continue
         seen = {target: how for target, how in compose.mounts(service).items() if target.startswith("/keys/")}
-        part = {"salur": "lookup"}.get(name, name)
+        part = {"salur": "command"}.get(name, name)
         expected = {f"/keys/{part}": (f"keys-{part}", False)} if part in prepare.PARTS else {}
         assert seen == expected, name
         if seen:

@@ -28,7 +28,12 @@ from tests.contract.promql import named
 ROOT = Path(__file__).parents[2]
 PROMETHEUS, GRAFANA = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
 RUNBOOKS = ROOT / "docs/runbooks"
-MODULES = ("shared.telemetry.metrics", "simulators.serving", *(f"services.{stage}.metrics" for stage in OWNERS))
+MODULES = (
+    "shared.telemetry.metrics",
+    "simulators.serving",
+    "services.lookup.metrics",
+    *(f"services.{stage}.metrics" for stage in OWNERS),
+)
 TARGET_LABELS = frozenset({"job", "instance", "process", "le"})
 NOT_SCRAPED = {
     "kafka": "has no such endpoint without an exporter; what it does to the flow is seen in the services",

@@ -11,6 +11,9 @@ import asyncpg
 
 from services.portal.handler import INPUTS, handle
 from shared.events import (
+    Advice,
+    AlertCleared,
+    AlertRaised,
     CycleApproved,
     CycleProposed,
     DeadLetter,
@@ -51,7 +54,7 @@ AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 PARTITIONS = 2
 VILLAGE, NEXT_VILLAGE, ELSEWHERE = "7604012001", "7604012002", "7604022001"
 _WHY = Text(id="Memenuhi syarat.", en="Meets every condition.")
-READ_MODEL = ("recipient", "flagged", "submission", "decision", "payout", "message", "cycle", "dead_letter")
+READ_MODEL = ("recipient", "flagged", "submission", "decision", "payout", "message", "cycle", "dead_letter", "alert")
 
 
 def recipient(number: int) -> str:
@@ -207,7 +210,21 @@ def cycle_and_dead() -> list[Event[Any]]:
     dead = DeadLetter(origin=origin, code="not_json", reason="the message is not a JSON object", body_bytes=3)
     cause = first_cause("sembako-2026-11", "payout")
     proposed = CycleProposed(**cycle, mode="continuous", by="Ani")
+    advice = Advice(what=_WHY, look=_WHY, do=_WHY)
+    alert: dict[str, Any] = {
+        "rule": "budget-nearly-used",
+        "about": "sembako-2026-11",
+        "raising": 1,
+        "level": "warning",
+        "since": AT,
+        "threshold": 0.9,
+        "runbook": "docs/runbooks/budget-nearly-used.md",
+        "advice": advice,
+    }
+    raised, cleared = AlertRaised(**alert, value=0.95), AlertCleared(**alert, value=0.5, cleared_at=AT)
     return [
+        caused_by(cause, "monitor", raised, subject="budget-nearly-used/sembako-2026-11", time=AT),
+        caused_by(cause, "monitor", cleared, subject="budget-nearly-used/sembako-2026-11", time=AT),
         caused_by(cause, "payout", proposed, subject="sembako-2026-11", time=AT),
         caused_by(cause, "payout", CycleApproved(**cycle, by="Budi"), subject="sembako-2026-11", time=AT),
         caused_by(first_cause("x/0/3", "x"), "registry", dead, subject="x/0/3", time=AT),

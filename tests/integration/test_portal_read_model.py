@@ -27,6 +27,8 @@ async def test_what_the_story_leaves(database: str, tmp_path: Path) -> None:
         assert await desk.pool.fetchval("SELECT count(*) FROM happening WHERE recipient_id = $1", recipient(1)) == 14
         cycle = await desk.pool.fetchrow("SELECT * FROM cycle")
         assert (cycle["mode"], cycle["proposed_by"], cycle["approved_by"]) == ("continuous", "Ani", "Budi")
+        alert = await desk.pool.fetchrow("SELECT * FROM alert")
+        assert (alert["raised_value"], alert["cleared_value"], alert["level"]) == (0.95, 0.5, "warning")
         counted = await desk.counted()
         assert counted["recipient", VILLAGE, "", "registered"] == (1, 0)
         assert counted["recipient", NEXT_VILLAGE, "", "registered"] == (1, 0)

@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from shared.events import (
+    AlertCleared,
+    AlertRaised,
     CycleApproved,
     CycleProposed,
     Data,
@@ -46,6 +48,7 @@ MESSAGES: Final[tuple[type[Data], ...]] = (
     NotificationUnknown,
 )
 CYCLES: Final[tuple[type[Data], ...]] = (CycleProposed, CycleApproved)
+ALERTS: Final[tuple[type[Data], ...]] = (AlertRaised, AlertCleared)
 
 
 class RecipientRow(NamedTuple):
@@ -140,6 +143,23 @@ class CycleRow(NamedTuple):
     proposed_at: datetime | None
     approved_by: str | None
     approved_at: datetime | None
+
+
+class AlertRow(NamedTuple):
+    """Of a raising or of a clearing; the other's columns are None."""
+
+    rule: str
+    about: str
+    raising: int
+    level: str
+    since: datetime
+    threshold: float
+    raised_value: float | None
+    cleared_value: float | None
+    runbook: str
+    advice: str
+    raised_at: datetime | None
+    cleared_at: datetime | None
 
 
 class DeadLetterRow(NamedTuple):
@@ -275,6 +295,25 @@ def cycle(event: Event[Any]) -> CycleRow:
         who = (data.by, event.time, None, None)
         return CycleRow(data.cycle, data.programme, data.period, data.mode, data.budget_idr, *who)
     return CycleRow(data.cycle, data.programme, data.period, None, data.budget_idr, None, None, data.by, event.time)
+
+
+def alert(event: Event[Any]) -> AlertRow:
+    data = event.data
+    cleared = isinstance(data, AlertCleared)
+    return AlertRow(
+        data.rule,
+        data.about,
+        data.raising,
+        data.level,
+        data.since,
+        data.threshold,
+        None if cleared else data.value,
+        data.value if cleared else None,
+        data.runbook,
+        data.advice.model_dump_json(),
+        None if cleared else event.time,
+        data.cleared_at if cleared else None,
+    )
 
 
 def dead_letter(event: Event[DeadLetter], partition: int, sequence: int | None) -> DeadLetterRow:

@@ -7,7 +7,7 @@ import asyncpg
 
 READ_MODEL: Final = (
     *("recipient", "flagged", "submission", "decision", "payout", "message", "cycle", "dead_letter", "happening"),
-    "tally",
+    *("alert", "tally"),
 )
 
 
