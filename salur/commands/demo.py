@@ -66,13 +66,16 @@ def _run(home: Home, families: int, seed: int) -> bool:
 
 
 def _what_next(home: Home) -> None:
-    carrier = next((p.port for p in status(home, with_lag=False).processes if p.name == "carrier"), None)
+    ports = {process.name: process.port for process in status(home, with_lag=False).processes}
     salur = Path(sys.executable).parent / "salur"
     families = _shortest(home.root / "demo" / "registrations.csv")
     out.rule("look around")
     for line in (
         f"report   {(home.root / 'demo' / 'report.html').as_uri()}",
-        f"phones   http://127.0.0.1:{carrier}/phones",
+        f"aid      http://127.0.0.1:{ports['portal']}/      what a recipient sees; the code comes to the phones",
+        f"figures  http://127.0.0.1:{ports['portal']}/figures",
+        f"console  http://127.0.0.1:{ports['portal']}/console      for officers",
+        f"phones   http://127.0.0.1:{ports['carrier']}/phones",
         f"try      sed -n 2p {families} | cut -d, -f1 | {salur} trace --nik-stdin",
         f"         {salur} status",
         f"         {salur} audit verify",

@@ -9,7 +9,8 @@ WIDTH: Final = 1000
 _LEAST: Final = 4
 """What is there at all is seen, however small its share."""
 _BAR: Final = Markup(
-    '<svg class="bar" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{label}">'
+    '<svg class="bar" height="{height}" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
+    'aria-label="{label}">'
     '<rect class="rail" width="{width}" height="{height}"/>{parts}</svg>'
 )
 _PART: Final = Markup('<rect class="{kind}" x="{x}" width="{width}" height="{height}"/>')

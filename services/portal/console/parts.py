@@ -10,7 +10,7 @@ from services.portal.console.acts import Acts
 from services.portal.console.context import Console, FindNik, IssueCode
 from services.portal.console.gate import Gate
 from services.portal.console.oidc import Issuer
-from services.portal.console.pages import letters, money, overview, recipients, record, registrations
+from services.portal.console.pages import alerts, letters, money, overview, recipients, record, registrations
 from services.portal.console.sessions import Sessions
 from services.portal.console.settings import ConsoleSettings
 from services.portal.console.showing import Pages
@@ -18,7 +18,7 @@ from services.portal.console.sign_in import make_router
 from services.portal.web import Door
 from shared.officers import Verifier
 
-_PAGES = (overview, recipients, registrations, money, letters, record)
+_PAGES = (overview, recipients, registrations, money, letters, alerts, record)
 
 
 def make_console(

@@ -30,6 +30,7 @@ PAGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("cycles", "/console/cycles", ("read", "enter", "approve", "audit")),
     ("failures", "/console/payouts/failed", ("read",)),
     ("letters", "/console/dead-letters", ("centre",)),
+    ("alerts", "/console/alerts", ()),
     ("record", "/console/record", ("audit",)),
 )
 """Of the navigation: name, address, and the roles that see it; `centre`: only officers of the centre."""

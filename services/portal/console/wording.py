@@ -75,8 +75,9 @@ class Words:
             told[name] = self.code({"outcome": "decision"}.get(name, "registration"), facts.get(name))
         return self.t(f"happened.{kind}", **told)
 
-    def tone(self, kind: str) -> str:
-        return _TONES.get(kind, "rest")
+    def tone(self, kind: str, facts: Mapping[str, Any]) -> str:
+        """The colour of an event of the story."""
+        return "good" if facts.get("outcome") == "eligible" else _TONES.get(kind, "rest")
 
     def number(self, value: int) -> str:
         return number(value, self.language)
