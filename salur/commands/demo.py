@@ -8,17 +8,21 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from salur.commands.audit import signing_key
 from salur.commands.report import print_report
 from salur.commands.stack import StackProgress
 from salur.console import out
 from salur.demo import fresh
 from salur.demo.flow import run
-from salur.inside.connect import resolve
+from salur.inside import figures
+from salur.inside.connect import Settings, resolve
+from salur.inside.recovering import environment_of
 from salur.population import FAMILIES_MAX, generate
 from salur.report import find
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from salur.stack.status import status
+from services.portal.settings import PortalSettings
 from shared.clock import now
 
 CARRIER_RATE = "1000"
@@ -61,21 +65,32 @@ def _run(home: Home, families: int, seed: int) -> bool:
     with StackProgress(out) as stack:
         up(home, Request.given(options=options), watcher=stack.watcher)
     out.rule("from registration to money in an account and a message on a phone")
-    asyncio.run(run(home, resolve(home.root), folder, families, now().date()))
+    settings = resolve(home.root)
+    asyncio.run(run(home, settings, folder, families, now().date()))
+    _publish_figures(home, settings)
     return print_report(find(home.root, folder), html=folder / "report.html")
 
 
+def _publish_figures(home: Home, settings: Settings) -> None:
+    """What the public sees, at a checkpoint of the audit, as on any fixed date."""
+    portal = PortalSettings.of(environment_of("portal", home.root))
+    at = now()
+    path = figures.checkpoint_path(home.root, at)
+    asyncio.run(figures.publish_now(portal, settings, signing_key(None, home.root), path, at))
+
+
 def _what_next(home: Home) -> None:
-    ports = {process.name: process.port for process in status(home, with_lag=False).processes}
+    ports = {p.name: p.port for p in status(home, with_lag=False).processes}
+    portal = f"http://127.0.0.1:{ports.get('portal')}"
     salur = Path(sys.executable).parent / "salur"
     families = _shortest(home.root / "demo" / "registrations.csv")
     out.rule("look around")
     for line in (
         f"report   {(home.root / 'demo' / 'report.html').as_uri()}",
-        f"aid      http://127.0.0.1:{ports['portal']}/      what a recipient sees; the code comes to the phones",
-        f"figures  http://127.0.0.1:{ports['portal']}/figures",
-        f"console  http://127.0.0.1:{ports['portal']}/console      for officers",
-        f"phones   http://127.0.0.1:{ports['carrier']}/phones",
+        f"my aid   {portal}/ (a NIK and birth date of {families}; the code comes to its phone)",
+        f"phones   http://127.0.0.1:{ports.get('carrier')}/phones",
+        f"figures  {portal}/figures",
+        f"console  {portal}/console",
         f"try      sed -n 2p {families} | cut -d, -f1 | {salur} trace --nik-stdin",
         f"         {salur} status",
         f"         {salur} audit verify",

@@ -1,10 +1,8 @@
 """`salur portal`: rebuild what the portal shows from the topics, and publish open figures."""
 
 import asyncio
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import asyncpg
 import typer
@@ -13,30 +11,21 @@ from rich.progress import Progress
 
 from salur.commands.audit import signing_key
 from salur.console import print_json, say
+from salur.inside import figures
 from salur.inside.audit import checkpoint as checkpoints
-from salur.inside.audit.checkpoint import Checkpoint
-from salur.inside.audit.heads import make
 from salur.inside.connect import resolve
 from salur.inside.options import HomeOption, JsonOption, run
 from salur.inside.recovering import environment_of
-from salur.stack.home import Home
 from salur.stack.lag import lags
-from services.portal.figures.publish import publish
 from services.portal.handler import INPUTS
 from services.portal.rebuild import rebuild
 from services.portal.settings import PortalSettings
 from shared import clock
-from shared.errors import SalurError
 from shared.words import WITA
 
-READ_WITHIN_S: Final = 120.0
 _LOOK_S: Final = 0.5
 
 app = typer.Typer(no_args_is_help=True, help="What the portal shows: rebuild it, publish open figures.")
-
-
-class Behind(SalurError):
-    """The portal has not read what the figures are to be computed at."""
 
 
 def register(parent: typer.Typer) -> None:
@@ -102,46 +91,11 @@ def figures_command(
     settings = PortalSettings.of(environment_of("portal", home))
     signing = signing_key(key, home)
     previous = checkpoints.read(after, signing.public) if after else None
-    made = run(make(resolve(home), signing, previous))
-    named = f"checkpoint-{made.made_at[:19].replace('-', '').replace(':', '')}Z.json"
-    path = out or Home.at(home).root / "checkpoints" / named
-    checkpoints.write(made, path)
     at = clock.now()
-    if not run(_publish(settings, made, at, instead)):
-        raise SalurError("today's figures are published already", hint="--instead takes them back for new ones")
+    path = out or figures.checkpoint_path(home, at)
+    made = run(figures.publish_now(settings, resolve(home), signing, path, at, previous=previous, instead=instead))
     told = {"edition": str(at.astimezone(WITA).date()), "checkpoint": str(path), "sha256": made.sha256}
     if as_json:
         print_json(told)
     else:
         say(f"The figures of {told['edition']} are published, computed at {path} (SHA-256 {made.sha256}).")
-
-
-async def _publish(settings: PortalSettings, made: Checkpoint, at: datetime, instead: bool) -> bool:
-    connection = await asyncpg.connect(
-        settings.url("portal"), server_settings={"search_path": "portal", "timezone": "UTC"}
-    )
-    try:
-        await _has_read(connection, made)
-        known = {"sha256": made.sha256, "made_at": made.made_at, "key": made.key}
-        secret = settings.portal_secret.get_secret_value().encode()
-        day = at.astimezone(WITA).date()
-        return await publish(connection, settings.figures_area, day, at, secret, checkpoint=known, instead=instead)
-    finally:
-        await connection.close()
-
-
-async def _has_read(connection: asyncpg.Connection, made: Checkpoint) -> None:
-    """Waits until the portal has read everything below the checkpoint's heads. Raises Behind."""
-    wanted = {(head.topic, head.partition): head.next_sequence for head in made.heads if head.topic in INPUTS}
-    waited = 0.0
-    while open_ := await _unread(connection, wanted):
-        if waited > READ_WITHIN_S:
-            raise Behind(f"the portal is behind on {open_} partitions", hint="does it run? see `salur status`")
-        await asyncio.sleep(_LOOK_S)
-        waited += _LOOK_S
-
-
-async def _unread(connection: asyncpg.Connection, wanted: Mapping[tuple[str, int], int]) -> int:
-    rows: list[Any] = await connection.fetch("SELECT topic, partition, next_sequence FROM input_position")
-    read = {(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
-    return sum(1 for place, sequence in wanted.items() if read.get(place, 0) < sequence)

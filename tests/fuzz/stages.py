@@ -1,4 +1,4 @@
-"""The four services as the fuzzer sees them: their topics, good messages, and what shows that one was handled."""
+"""The stages as the fuzzer sees them: their topics, good messages, and what shows that one was handled."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from salur.contract.examples import example
 from shared.events import (
     EligibilityDecided,
     FlagSubmitted,
+    NotificationSent,
     PayoutConfirmed,
     PayoutFailed,
     RecipientFlagged,
@@ -132,6 +133,18 @@ def _notify(keyring: Keyring, folder: Path, seed: int, large: bool) -> Fuzzed:
     return Fuzzed("notify", main, (*paid, replay), _decided, query, junk, environment)
 
 
+def _portal(keyring: Keyring, folder: Path, seed: int, large: bool) -> Fuzzed:
+    """It reads every type of the flow; these stand for those about people."""
+    models = (RecipientRegistered, PayoutConfirmed, PayoutFailed, NotificationSent)
+    bases = {model.TYPE: [encode(example(model))] * 2 for model in models}
+    decided = [_decided(n)[1] for n in range(JUNK_FROM, JUNK_FROM + BASES)]
+    main, replay = EligibilityDecided.TYPE, replay_topic("portal")
+    everything = [*decided, *(value for values in bases.values() for value in values)]
+    junk = _junk({main: decided, **bases, replay: everything}, seed, large)
+    query = "SELECT DISTINCT recipient_id FROM portal.decision"
+    return Fuzzed("portal", main, (*bases, replay), _decided, query, junk)
+
+
 def _decided(n: int) -> tuple[str, bytes]:
     event = example(EligibilityDecided).model_copy(update={"id": f"{n:032x}", "subject": recipient(n)})
     return event.subject, encode(event)
@@ -151,6 +164,7 @@ _MAKERS: dict[Service, Callable[[Keyring, Path, int, bool], Fuzzed]] = {
     "eligibility": _eligibility,
     "payout": _payout,
     "notify": _notify,
+    "portal": _portal,
 }
 
 __all__ = ["Fuzzed", "fuzzed"]

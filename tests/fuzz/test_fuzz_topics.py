@@ -34,8 +34,12 @@ async def new_topics(settings: ServiceSettings, of: Fuzzed) -> None:
     await ensure_topics(settings, {*of.topics, *outputs_of(of.service)})
 
 
+COUNTED = tuple(stage for stage in STAGES if stage != "portal")
+"""The portal reads the dead letters of all stages, its own too: what it handled is not what was written here."""
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", COUNTED)
 async def test_every_message_is_accounted_for(name: Service, kafka: str, database: str, tmp_path: Path) -> None:
     settings = settings_for(kafka, database, tmp_path / "keys.json")
     keyfile.create(settings.keys)

@@ -60,7 +60,7 @@ async def test_what_is_right_passes(flowed: World) -> None:
 async def test_stages_that_have_done_nothing_pass(world: World) -> None:
     result = await verify(world.inside)
     assert result.ok
-    assert [stage.stage for stage in result.stages] == ["registry", "eligibility", "payout", "notify"]
+    assert [stage.stage for stage in result.stages] == ["registry", "eligibility", "payout", "notify", "portal"]
 
 
 async def test_what_waits_in_the_outbox_counts(world: World) -> None:

@@ -119,7 +119,12 @@ def _dead(data: Data, language: Language) -> str:
     return f"{begin} ({origin['topic']}/{origin['partition']}/{origin['offset']}): {data['code']}, {data['reason']}"
 
 
+def _code(data: Data, language: Language) -> str:
+    return {"id": "kode untuk membuka Bantuan Saya dibuat", "en": "a code to open My aid was issued"}[language]
+
+
 _PHRASES: Final[dict[str, _Phrase]] = {
+    "code.issued": _code,
     "recipient.registered": _registered,
     "registration.unchanged": _unchanged,
     "registration.rejected": _rejected,

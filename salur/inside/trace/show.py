@@ -17,6 +17,7 @@ _COLOURS: Final = {
     "eligibility": "magenta",
     "payout": "green",
     "notify": "blue",
+    "portal": "white",
     "operator": "yellow",
 }
 _HEADS: Final[dict[str, dict[Language, str]]] = {
