@@ -130,6 +130,16 @@ def test_the_outside_world_and_the_services_know_each_other() -> None:
     assert payout["SALUR_BANK_TOKEN"] in bank
     for name in ("TOKEN", "SECRET", "PHONE_NUMBER_ID"):
         assert notify[f"SALUR_CARRIER_{name}"] in carrier
+    portal, issuer = SERVICES["portal"]["environment"], " ".join(SIMULATORS["issuer"]["command"])
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "PORTAL_URL"):
+        assert portal[f"SALUR_{name}"] in issuer
+    assert f"--issuer={compose.example_environment()['OIDC_ISSUER']}" in issuer
+    assert "/console" in issuer.rpartition("--redirect=")[2]
+    for name in ("registry", "eligibility", "payout", "notify"):
+        assert (
+            portal[f"SALUR_{name.upper()}_URL"] == f"http://{name}:{SERVICES[name]['environment']['SALUR_HTTP_PORT']}"
+        )
+        assert SERVICES[name]["environment"]["SALUR_OIDC_ISSUER"] == portal["SALUR_OIDC_ISSUER"]
     webhook = urlsplit(re.findall(r"--webhook=(\S+)", carrier)[0])
     assert (webhook.hostname, webhook.port) == ("notify", int(notify["SALUR_HTTP_PORT"]))
     assert f'"{webhook.path}"' in (ROOT / "services/notify/api.py").read_text()
@@ -202,7 +212,7 @@ def test_the_keys_service_prepares_what_the_services_ask_for(tmp_path: Path) -> 
         assert set(prepare.PARTS[name]) == keys_asked_for(name)
         Keyring.load(tmp_path / name / "keys.json", only=prepare.PARTS[name])
     sources = Sources.load(tmp_path / "registry/sources.json")
-    assert set(sources.by_name) == {"polman", "dukcapil", "bkn"}
+    assert set(sources.by_name) == {"polman", "dukcapil", "bkn", "console"}
     known = sources.of_token(SERVICES["salur"]["environment"]["SALUR_SOURCE_TOKEN"])
     assert known
     assert known.name == "polman"
