@@ -45,11 +45,29 @@ async def page_of(opened: Browser, width: int, *, scripts: bool = True) -> Async
         await context.close()
 
 
-async def check(page: Page, *, bytes_max: int = 50_000) -> None:
-    """No violation of WCAG 2.2 AA, nothing beside the page's own width, and no more bytes than a poor network bears."""
+async def check(page: Page, *, bytes_max: int = 50_000, bare: bool = True) -> None:
+    """No violation of WCAG 2.2 AA, nothing beside the page's own width, and no more bytes than a poor network bears.
+
+    `bare`: the page fetches nothing else, no style and no script.
+    """
     found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": _STANDARDS}})
     assert found.violations_count == 0, found.generate_report()
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{page.url} is {wide} px wider than the screen"
     assert len((await page.content()).encode()) < bytes_max
-    assert await page.evaluate("performance.getEntriesByType('resource').length") == 0, "everything is in the page"
+    resources = await page.evaluate("performance.getEntriesByType('resource').length")
+    assert resources == 0 or not bare, "everything is in the page"
+
+
+async def picture(page: Page, name: str) -> None:
+    """Kept where SALUR_PICTURES says, to be looked at; nowhere else."""
+    if folder := os.environ.get("SALUR_PICTURES"):
+        await page.screenshot(path=f"{folder}/{name}.png")
+
+
+def complaints_of(page: Page) -> list[str]:
+    """What the browser will say about this page: errors, warnings, what the content policy blocks."""
+    heard: list[str] = []
+    page.on("console", lambda said: heard.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
