@@ -30,12 +30,24 @@ from services.notify.pace import Pace
 from services.notify.progress import Report, apply
 from services.notify.wording import load_names
 from services.notify.worker import Sender, Settler, workers
-from shared.events import Cause, EligibilityDecided, Event, PayoutConfirmed, PayoutFailed, Reason, Text, caused_by
+from shared.events import (
+    Cause,
+    CodeIssued,
+    EligibilityDecided,
+    Event,
+    PayoutConfirmed,
+    PayoutFailed,
+    Reason,
+    Text,
+    caused_by,
+    first_cause,
+)
 from shared.events.codec import decode, encode
 from shared.events.topics import MODELS
 from shared.partition import partition_of
 from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
+from shared.privacy.sealed import SealedCode
 from shared.runtime.emit import Outbox
 from shared.runtime.http import create_app, serve
 from shared.runtime.payload import unpack
@@ -114,6 +126,13 @@ class Desk:
             revisions.setdefault(event.data.message_id, []).append(event.data.revision)
         assert all(sorted(held) == list(range(1, len(held) + 1)) for held in revisions.values())
         return Counter(e.type.removeprefix("notification.") for e in told)
+
+    def coded(self, number: int, request: int, code: str, expires_at: datetime) -> Event[CodeIssued]:
+        """As the portal seals it."""
+        who = recipient(number)
+        sealed = self.keyring.seal("access", code.encode(), recipient=who, schema="code.issued/1")
+        data = CodeIssued(request=f"q-{request:032x}", code=SealedCode(sealed.value), expires_at=expires_at, revision=1)
+        return caused_by(first_cause(data.request, "portal"), "portal", data, subject=who, time=AT)
 
     def decided(
         self,

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ import pytest
 from services.notify import store
 from services.notify.domain.purposes import message_id
 from services.notify.domain.states import Fact
+from shared.clock import now
 from shared.privacy import Keyring, keyfile
 from tests.integration.notify_desk import Desk, open_desk, recipient
 
@@ -195,3 +197,24 @@ async def test_the_service_cannot_unmake_a_message(desk: Desk) -> None:
     await desk.hand([desk.decided(1)])
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await desk.pool.execute("DELETE FROM message")
+
+
+async def test_codes_go_first_alone_and_not_when_they_have_expired(desk: Desk) -> None:
+    """One message for each recipient, the last code; what expired is told to nobody, and the code stands nowhere."""
+    soon, over = now() + timedelta(minutes=10), now() - timedelta(seconds=1)
+    await desk.hand([desk.decided(n) for n in range(1, 4)])
+    older, newer = desk.coded(2, 1, "111111", soon), desk.coded(2, 2, "222222", soon + timedelta(seconds=1))
+    await desk.hand([older, newer, desk.coded(3, 3, "333333", over)])
+    await desk.hand([newer])
+    claimed = await desk.claim_all()
+    first, *decisions = claimed
+    assert (first.composed.template, first.composed.values) == ("access_code", ("222222", "10"))
+    assert [message.composed.template for message in decisions] == ["decision_1"] * 3
+    kept = await desk.rows()
+    assert "222222" not in str([tuple(row) for row in kept])
+    assert {row["purpose"] for row in kept if row["about"] == "code"} == {f"code:{newer.data.request}"}
+    await desk.hand([desk.coded(1, 4, "444444", now() + timedelta(seconds=1.2))])
+    await asyncio.sleep(1.3)
+    assert not await desk.claim_all()
+    (late,) = [row for row in await desk.rows() if row["purpose"].endswith("4")]
+    assert (late["state"], late["code"]) == ("not_needed", "expired")
