@@ -268,5 +268,5 @@ async def test_the_command(flowed: World, monkeypatch: pytest.MonkeyPatch) -> No
     wrong = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "verify", "registry"])
     assert wrong.exit_code == 1
     assert ONE in wrong.output
-    unknown = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "verify", "portal"])
+    unknown = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "verify", "postal"])
     assert unknown.exit_code == 2

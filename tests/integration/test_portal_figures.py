@@ -1,0 +1,93 @@
+"""Editions of the open figures: published once a date, apart from each other, as they were rounded, and traceable."""
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from services.portal.domain.disclosure import SMALL
+from services.portal.figures.pages import FigurePages, router
+from services.portal.figures.publish import Press, TooSoon, due_on, publish
+from services.portal.texts import catalogue
+from shared.runtime.http import create_app
+from tests.fuzz.serving import served
+from tests.integration.portal_desk import ELSEWHERE, NEXT_VILLAGE, VILLAGE, Desk, cycle_and_dead, open_desk, story
+
+SECRET = b"a secret of the portal"
+FIRST = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # 1 December, 02:30 WITA
+COUNTS = {VILLAGE: 12, NEXT_VILLAGE: 3, ELSEWHERE: 25}
+
+
+async def fill(desk: Desk) -> None:
+    number = 0
+    await desk.hand(cycle_and_dead())
+    for village, families in COUNTS.items():
+        for _ in range(families):
+            number += 1
+            await desk.hand(story(number, village=village))
+
+
+async def test_an_edition(database: str, tmp_path: Path) -> None:
+    async with open_desk(database, tmp_path) as desk:
+        await fill(desk)
+        clock = [FIRST]
+        press = Press(desk.pool, "7604", (1, 15), SECRET, now=lambda: clock[0])
+        assert await press.publish_due() == 1
+        assert await press.publish_due() == 0, "once a date"
+        clock[0] += timedelta(days=1)
+        assert await press.publish_due() == 0, "on its days only"
+        with pytest.raises(TooSoon):
+            await publish(desk.pool, "7604", date(2026, 12, 3), clock[0], SECRET)
+        known = {"sha256": "0" * 64, "made_at": "2026-12-03T00:00:00Z", "key": "key-1"}
+        assert await publish(desk.pool, "7604", date(2026, 12, 3), clock[0], SECRET, checkpoint=known, instead=True)
+        assert await desk.pool.fetchval("SELECT array_agg(edition) FROM edition") == [date(2026, 12, 3)]
+        rows = await desk.pool.fetch("SELECT area, value FROM figure WHERE measure = 'registered'")
+        shown = dict(rows)
+        assert shown[NEXT_VILLAGE] is None, "three families"
+        assert shown[VILLAGE] is None, "hidden with it, or the district less it would say three"
+        assert shown["760401"] == 15
+        assert shown["7604"] == 40
+        paid = await desk.pool.fetchval(
+            "SELECT value FROM figure WHERE measure = 'paid_idr' AND area = '7604' AND programme = 'sembako'"
+        )
+        assert paid == 8_000_000, "40 families, rounded to one million"
+        await _pages_say_the_same(desk)
+
+
+async def _pages_say_the_same(desk: Desk) -> None:
+    app = create_app("portal", list, (router(FigurePages(desk.pool, catalogue())),))
+    async with served(app) as url, aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/figures.json") as answer:
+            document = json.loads(await answer.read())
+        async with session.get(f"{url}/figures.csv") as answer:
+            lines = list(csv.DictReader(io.StringIO(await answer.text())))
+        async with session.get(f"{url}/en/figures") as answer:
+            page = await answer.text()
+        async with session.get(f"{url}/figures?edition=2026-01-01") as answer:
+            assert answer.status == 404
+        async with session.get(f"{url}/figures?edition=nonsense&district='") as answer:
+            assert answer.status == 404
+    assert document["checkpoint"]["key"] == "key-1"
+    assert document["positions"]["recipient.registered"]
+    told = {
+        (f["measure"], f["programme"], f["period"], f["reason"], f["area"]): f["value"] for f in document["figures"]
+    }
+    listed = {
+        tuple(line[n] for n in ("measure", "programme", "period", "reason", "area")): line["value"] for line in lines
+    }
+    assert listed == {key: "" if value is None else str(value) for key, value in told.items()}
+    assert all(value is None or value == 0 or value >= SMALL for value in told.values())
+    assert "Kab. Polewali Mandar" in page
+    assert "Rp8 million" in page
+    assert "<script" not in page
+
+
+def test_when_an_edition_is_due() -> None:
+    assert due_on(datetime(2026, 11, 30, 17, 59, tzinfo=UTC), (1,)) is None, "not yet two in the night"
+    assert due_on(datetime(2026, 11, 30, 18, 0, tzinfo=UTC), (1,)) == date(2026, 12, 1)
+    assert due_on(datetime(2026, 12, 2, 0, 0, tzinfo=UTC), (1,)) is None
+    assert due_on(datetime(2026, 12, 1, 0, 0, tzinfo=UTC), ()) is None
