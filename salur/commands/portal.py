@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import asyncpg
 import typer
+from aiokafka import TopicPartition
 from rich.console import Console
 from rich.progress import Progress
 
@@ -16,11 +17,12 @@ from salur.inside.audit import checkpoint as checkpoints
 from salur.inside.connect import resolve
 from salur.inside.options import HomeOption, JsonOption, run
 from salur.inside.recovering import environment_of
-from salur.stack.lag import lags
 from services.portal.handler import INPUTS
 from services.portal.rebuild import rebuild
 from services.portal.settings import PortalSettings
 from shared import clock
+from shared.kafka import ensure_topics
+from shared.reading import consumer
 from shared.words import WITA
 
 _LOOK_S: Final = 0.5
@@ -51,25 +53,28 @@ def rebuild_command(
 
 
 async def _until_read(settings: PortalSettings) -> None:
-    with Progress(console=Console(stderr=True)) as progress:
-        task, most = progress.add_task("messages to read", total=None), 0
-        while True:
-            left = (await lags(settings, ["portal"]))["portal"]
-            stood = await _stood(settings)
-            if left is not None:
+    """By the portal's own positions: what Kafka's group has committed is of before the rebuild for a while."""
+    partitions = await ensure_topics(settings, INPUTS)
+    places = [TopicPartition(topic, number) for topic in INPUTS for number in range(partitions)]
+    async with consumer(settings) as client:
+        with Progress(console=Console(stderr=True)) as progress:
+            task, most = progress.add_task("messages to read", total=None), 0
+            while True:
+                ends = await client.end_offsets(places)
+                reached = await _reached(settings)
+                left = sum(max(0, ends[place] - reached.get((place.topic, place.partition), 0)) for place in places)
                 most = max(most, left)
                 progress.update(task, total=most or None, completed=most - left)
-            if left == 0 and stood:
-                return
-            await asyncio.sleep(_LOOK_S)
+                if left == 0:
+                    return
+                await asyncio.sleep(_LOOK_S)
 
 
-async def _stood(settings: PortalSettings) -> bool:
-    """Whether the portal has taken up its topics again after their positions were removed."""
+async def _reached(settings: PortalSettings) -> dict[tuple[str, int], int]:
     connection = await asyncpg.connect(settings.url("portal"), server_settings={"search_path": "portal"})
     try:
-        query = "SELECT count(DISTINCT topic) FROM input_position WHERE topic = ANY ($1::text[])"
-        return bool(await connection.fetchval(query, INPUTS) == len(INPUTS))
+        rows = await connection.fetch("SELECT topic, partition, next_offset FROM input_position")
+        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     finally:
         await connection.close()
 

@@ -42,7 +42,8 @@ def happening(event: Event[Any], partition: int, sequence: int | None) -> Happen
 
 
 def _plain(data: Any) -> dict[str, Any]:
-    return {name: held for name in _PLAIN if (held := getattr(data, name, None)) is not None}
+    held = data.__dict__  # asking a model for what it has not got costs ten times as much
+    return {name: value for name in _PLAIN if (value := held.get(name)) is not None}
 
 
 def _submission(data: Any) -> dict[str, Any]:

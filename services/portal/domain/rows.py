@@ -249,6 +249,7 @@ def decision(event: Event[EligibilityDecided]) -> DecisionRow:
 
 def payout(event: Event[Any]) -> PayoutRow:
     data = event.data
+    stated = data.__dict__
     ended = isinstance(data, PayoutFailed | PayoutCancelled)
     confirmed = isinstance(data, PayoutConfirmed)
     return PayoutRow(
@@ -260,9 +261,9 @@ def payout(event: Event[Any]) -> PayoutRow:
         data.amount_idr,
         data.village,
         data.place if isinstance(data, PayoutQueued) else None,
-        getattr(data, "attempt", None),
-        getattr(data, "channel", None),
-        getattr(data, "reference", None),
+        stated.get("attempt"),
+        stated.get("channel"),
+        stated.get("reference"),
         data.bank_reference if confirmed else None,
         data.code if ended else None,
         data.text.id if ended else None,
