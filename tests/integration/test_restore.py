@@ -72,6 +72,9 @@ async def test_nothing_is_paid_or_told_twice(home: Home, kafka: str) -> None:
     assert any(f"salur recover {service}" in newest_log(home, service) for service in STAGES)
     for service in STAGES:
         done = recovered(home, service)
+        if service == "portal":
+            assert not done["older"], "nobody asked for a code: it wrote nothing, and reads on by itself"
+            continue
         assert done["older"], service
         assert done["imported"], service
         again = recovered(home, service)
