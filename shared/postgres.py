@@ -1,6 +1,7 @@
 """PostgreSQL: one schema a service, its migrations, and a pool that may do only what the service's role may."""
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -41,12 +42,18 @@ async def migrate(url: str, service: str) -> None:
 
 
 async def open_pool(
-    url: str, service: str, *, instance: int = 0, transaction_timeout_ms: int = 8_000, size_max: int = 8
+    url: str,
+    service: str,
+    *,
+    instance: int = 0,
+    transaction_timeout_ms: int = 8_000,
+    size_max: int = 8,
+    more: Mapping[str, str] | None = None,
 ) -> asyncpg.Pool:
     """Connections that work as the service's role in the service's schema.
 
     `transaction_timeout_ms` stands below Kafka's session time-out, so that a paused process cannot hold its locks
-    longer than it holds its partitions.
+    longer than it holds its partitions. `more`: further settings of each connection.
     """
     return await asyncpg.create_pool(
         url,
@@ -60,6 +67,7 @@ async def open_pool(
             "timezone": "UTC",
             "transaction_timeout": str(transaction_timeout_ms),
             "jit": "off",
+            **(more or {}),
         },
     )
 

@@ -1,22 +1,24 @@
 """Dead letters: what no service could process. They may be anybody's, so only the centre sees them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
 from services.portal.console.store.sessions import Database
+
+LATEST = (datetime(9999, 1, 1, tzinfo=UTC), "~")
 
 
 async def page(
     db: Database, *, service: str | None, after: tuple[datetime, str] | None, limit: int
 ) -> list[asyncpg.Record]:
     """The newest first, those older than `after` (time, event id)."""
-    at, event_id = after or (None, None)
+    at, event_id = after or LATEST
     rows: list[asyncpg.Record] = await db.fetch(
         """
         SELECT * FROM dead_letter
         WHERE ($1::text IS NULL OR service = $1)
-            AND ($2::timestamptz IS NULL OR (at, event_id) < ($2, $3::text))
+            AND (at, event_id) < ($2, $3)
         ORDER BY at DESC, event_id DESC
         LIMIT $4
         """,

@@ -1,13 +1,15 @@
 """Cycles with what became of their payouts, and the payouts that failed."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
 from services.portal.console.store.area import Bounds
 from services.portal.console.store.sessions import Database
 
-COUNTED_MAX = 50_000
+COUNTED_MAX = 20_000
+LATEST = (datetime(9999, 1, 1, tzinfo=UTC), "~", "~")
+"""Before it is everything: a page that begins is one that goes on, so that one index serves both."""
 
 
 async def cycles(db: Database, within: Bounds, only: str | None = None) -> list[asyncpg.Record]:
@@ -40,7 +42,7 @@ async def failed(
     db: Database, within: Bounds, *, code: str | None, after: tuple[datetime, str, str] | None, limit: int
 ) -> list[asyncpg.Record]:
     """The newest first, those older than `after` (time, recipient, cycle)."""
-    at, recipient_id, cycle = after or (None, None, None)
+    at, recipient_id, cycle = after or LATEST
     rows: list[asyncpg.Record] = await db.fetch(
         """
         SELECT recipient_id, cycle, programme, amount_idr, village, attempt, channel, reference, code, text_id, text_en,
@@ -48,7 +50,7 @@ async def failed(
         FROM payout
         WHERE state = 'failed' AND village >= $1 AND village < $2
             AND ($3::text IS NULL OR code = $3)
-            AND ($4::timestamptz IS NULL OR (at, recipient_id, cycle) < ($4, $5::text, $6::text))
+            AND (at, recipient_id, cycle) < ($4, $5, $6)
         ORDER BY at DESC, recipient_id DESC, cycle DESC
         LIMIT $7
         """,

@@ -3,7 +3,7 @@
 An operator is a source, or, for what was entered in this console, the officer: the first part of the submission's id.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -11,9 +11,10 @@ import asyncpg
 from services.portal.console.store.area import Bounds
 from services.portal.console.store.sessions import Database
 
-COUNTED_MAX = 20_000
+COUNTED_MAX = 10_000
 """Reasons are counted over so many of the newest: enough to see what goes wrong, and bounded."""
 
+LATEST = (datetime(9999, 1, 1, tzinfo=UTC), "~")
 _OPERATOR = "CASE WHEN source = 'console' THEN split_part(id, '/', 1) ELSE source END"
 
 
@@ -36,12 +37,12 @@ _WHERE = f"""
 
 async def page(db: Database, wanted: Filter, after: tuple[datetime, str] | None, limit: int) -> list[asyncpg.Record]:
     """The newest first, those older than `after` (time, event id)."""
-    at, event_id = after or (None, None)
+    at, event_id = after or LATEST
     rows: list[asyncpg.Record] = await db.fetch(
         f"""
         SELECT {_OPERATOR} AS operator, source, id, recipient_id, village, problems, submitted_at, at, event_id
         FROM submission
-        WHERE {_WHERE} AND ($7::timestamptz IS NULL OR (at, event_id) < ($7, $8::text))
+        WHERE {_WHERE} AND (at, event_id) < ($7, $8)
         ORDER BY at DESC, event_id DESC
         LIMIT $9
         """,
