@@ -48,7 +48,7 @@ def caller_with(token: SecretStr | None, access: Access | None) -> Callable[...,
     async def caller(request: Request, authorization: Annotated[str | None, Header()] = None) -> Officer | None:
         if access and looks_signed(bearer(authorization)):
             return await access.of(authorization)
-        if request.client is None or not _is_loopback(request.client.host):
+        if request.client is None or not is_loopback(request.client.host):
             raise NotFromHere(
                 "a program handles cycles on the machine that runs the payout service",
                 hint="from elsewhere an officer's own access token is needed",
@@ -102,7 +102,8 @@ def _check_level(officer: Officer) -> None:
         raise MayNot(f"cycles are the business of a regency and above, and {officer.name} is of the {officer.level}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a caller is on this machine; what is no address is not."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

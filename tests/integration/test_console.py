@@ -111,7 +111,12 @@ async def test_unknown_and_outside_are_answered_alike(site: Site) -> None:
             answers.append((found.status, found.text))
         assert len(set(answers)) == 1
         assert answers[0][0] == 404
-        for bad in ("/console/recipients/r-1", "/console/recipients/%27", "/console/registrations/x"):
+        for bad in (
+            "/console/rejections?operator=%00",
+            "/console/recipients/r-1",
+            "/console/recipients/%27",
+            "/console/registrations/x",
+        ):
             assert (await at.get(bad)).status == 404
     assert all(about in (None, recipient(2), recipient(77)) for _, _, about, _ in await site.record("recipient"))
     assert {about for _, _, about, _ in await site.record("recipient.search")} == {None}

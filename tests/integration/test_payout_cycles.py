@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from salur.commands import cycle as command
 from salur.stack.ports import PortBook
-from services.payout import api
+from services.payout import api, officers
 from shared.errors import SalurError
 from shared.runtime.http import create_app, serve
 from tests.integration.paying import Desk, desk_on
@@ -113,10 +113,10 @@ async def test_only_with_the_token_and_only_from_here(desk: Desk, url: str) -> N
                 assert response.status == 401
         async with session.get(f"{url}/cycles", headers={"Authorization": "Bearer officer-token"}) as response:
             assert response.status == 200
-    assert api._is_loopback("127.0.0.1")
-    assert api._is_loopback("::1")
-    assert not api._is_loopback("10.0.0.1")
-    assert not api._is_loopback("testclient")
+    assert officers.is_loopback("127.0.0.1")
+    assert officers.is_loopback("::1")
+    assert not officers.is_loopback("10.0.0.1")
+    assert not officers.is_loopback("testclient")
 
 
 async def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

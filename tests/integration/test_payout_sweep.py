@@ -236,7 +236,7 @@ async def test_eyes_are_four_and_a_cycle_opens_once(desk: Desk) -> None:
     outcomes = await asyncio.gather(
         *(api.approve(desk.outbox, desk.known, found["cycle"], by) for by in ("Budi", "Citra")), return_exceptions=True
     )
-    assert sorted(type(o).__name__ for o in outcomes) == ["CycleConflict", "dict"]
+    assert sorted(type(o).__name__ for o in outcomes) == ["ApprovedAlready", "dict"]
     assert (await desk.balances())["budget"] == 1000
     assert [e.type for e in await desk.emitted()] == ["cycle.approved", "cycle.proposed"]
     with pytest.raises(api.CycleConflict, match="later"):

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 HOME: Final = "/console"
 SIGN_IN: Final = "/console/sign-in"
+ABOUT_MAX: Final = 200
 
 
 class NotFound(SalurError):
@@ -114,6 +115,8 @@ class Gate:
             visit.form = await _fields(request)
             visit.outcome = "done"
         try:
+            if "%00" in request.url.query or any("\0" in value for value in visit.form.values()):
+                raise NotFound("no text holds that character")
             if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
                 raise FormTooOld("the form is not of this session", hint="open the page again")
             response = await inner(request)
@@ -126,7 +129,8 @@ class Gate:
             response = self._refused(visit, Trouble("this page failed"))
         if action is not None:
             pool, address = self.sessions.pool, self.door.address(request)
-            await record.write(pool, visit.officer, address, action, visit.about, visit.outcome)
+            about = _plain(visit.about)
+            await record.write(pool, visit.officer, address, action, about, visit.outcome)
         return response
 
     def _refused(self, visit: Visit, error: SalurError) -> Response:
@@ -148,6 +152,11 @@ def onward(text: str | None) -> str:
     if not right or "\\" in parts.path or parts.path.startswith((SIGN_IN, "/console/signed")):
         return HOME
     return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _plain(about: str | None) -> str | None:
+    """What an officer typed may stand in the record, and break none of its lines."""
+    return "".join(character for character in about if character.isprintable())[:ABOUT_MAX] if about else None
 
 
 def _to_sign_in(request: Request) -> Response:
