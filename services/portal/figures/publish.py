@@ -50,7 +50,10 @@ class Press:
         last = await store.newest(self.pool)
         if due is None or (last is not None and due - last["edition"] < APART):
             return 0
-        return int(await publish(self.pool, self.area, due, at, self.secret))
+        try:
+            return int(await publish(self.pool, self.area, due, at, self.secret))
+        except TooSoon:  # another instance was quicker
+            return 0
 
 
 def worker(press: Press) -> Worker:
