@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.stack import TestStack, drop_database, fresh_database
 
 _stack = TestStack()
+
+# No test depends on how busy the machine is.
+settings.register_profile("salur", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("salur")
 
 
 def pytest_report_header() -> str:

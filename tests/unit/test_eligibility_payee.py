@@ -177,7 +177,7 @@ def _apply(book: Book, event: tuple[Any, ...]) -> list[Decision] | None:
     return book.decide(person, book.rules) if person.registration else None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(registrations | flaggings | sweeps, max_size=25), st.sampled_from(["stays", "yields"]))
 def test_after_any_sequence_of_events_each_family_has_exactly_one_payee_where_anybody_is_entitled(
     events: list[tuple[Any, ...]], sitting: str
@@ -205,7 +205,7 @@ def test_after_any_sequence_of_events_each_family_has_exactly_one_payee_where_an
             assert book.payees.get((card, rule.name)) == (paid[0] if paid else None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(registrations | flaggings, max_size=20), st.integers(0, 20))
 def test_how_events_are_cut_into_batches_does_not_matter(events: list[tuple[Any, ...]], cut: int) -> None:
     """What a batch writes and the next one reads back decides as one batch would."""
