@@ -8,8 +8,8 @@ from shared.events.model import Data
 from shared.events.topics import (
     FLOW_TOPICS,
     INTAKE_MODELS,
+    OWNERS,
     PARTITIONS_EMBEDDED,
-    STAGES,
     Topic,
     intake_topic,
     outputs_of,
@@ -125,7 +125,7 @@ def _operations() -> Document:
         }
         for model in INTAKE_MODELS
     }
-    for service in STAGES:
+    for service in OWNERS:
         for name in outputs_of(service):
             operations[f"{service}-sends-{_key(name)}"] = {
                 "action": "send",

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.events import (
+    AlertCleared,
+    AlertRaised,
     CycleApproved,
     CycleProposed,
     DeadLetter,
@@ -57,6 +59,21 @@ _PROBLEMS = [
         "text": {"id": "NIK harus terdiri dari 16 angka.", "en": "The NIK must have 16 digits."},
     }
 ]
+_ALERT = {
+    "rule": "payouts-failing",
+    "about": "himbara",
+    "raising": 1,
+    "level": "critical",
+    "since": AT,
+    "value": 0.31,
+    "threshold": 0.2,
+    "runbook": "docs/runbooks/payouts-failing.md",
+    "advice": {
+        "what": {"id": "31% pembayaran lewat himbara gagal.", "en": "31% of payouts through himbara fail."},
+        "look": {"id": "Lihat alasan terbanyak.", "en": "Look at the most frequent reason."},
+        "do": {"id": "Hubungi bank.", "en": "Call the bank."},
+    },
+}
 _SEALED_SUBMISSION = {"sealed": {"key_id": "sub-abcdefgh", "enc": "A" * 43, "ciphertext": "B" * 400}}
 
 
@@ -158,8 +175,16 @@ _DATA: dict[type[Data], dict[str, Any]] = {
         "body": _box("rec", 100),
         "body_bytes": 12,
     },
+    AlertRaised: _ALERT,
+    AlertCleared: {**_ALERT, "value": 0.02, "cleared_at": AT},
 }
 
+_SUBJECTS: dict[type[Data], str] = {
+    CycleProposed: CYCLE,
+    CycleApproved: CYCLE,
+    AlertRaised: "payouts-failing:himbara",
+    AlertCleared: "payouts-failing:himbara",
+}
 _OWNERS = {topic.model: topic.owner for topic in FLOW_TOPICS.values() if topic.model}
 
 
@@ -171,5 +196,5 @@ def example(model: type[Data]) -> Event[Any]:
         return Event[model](  # type: ignore[valid-type]
             id="batch-7-000042", source="polman", type=model.TYPE, subject="batch-7-000042", time=AT, data=data
         )
-    subject = CYCLE if model in (CycleProposed, CycleApproved) else RECIPIENT
+    subject = _SUBJECTS.get(model, RECIPIENT)
     return caused_by(first_cause("batch-7-000042", "polman"), owner, data, subject=subject, time=AT)

@@ -1,5 +1,6 @@
 """The contract: every event of the flow, as one frozen model per type."""
 
+from shared.events.alerts import Advice, AlertCleared, AlertRaised
 from shared.events.dead_letters import DeadLetter, Origin
 from shared.events.eligibility import EligibilityDecided, Reason
 from shared.events.envelope import Cause, Event, caused_by, first_cause
@@ -32,6 +33,9 @@ from shared.events.registrations import (
 )
 
 __all__ = [
+    "Advice",
+    "AlertCleared",
+    "AlertRaised",
     "Cause",
     "CycleApproved",
     "CycleProposed",

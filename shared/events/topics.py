@@ -6,9 +6,10 @@ order within a topic and land on the same partition number everywhere.
 
 from functools import cache
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from shared.brokers import MESSAGE_BYTES_MAX, in_sync_min
+from shared.events.alerts import AlertCleared, AlertRaised
 from shared.events.dead_letters import DeadLetter
 from shared.events.eligibility import EligibilityDecided
 from shared.events.model import Data
@@ -37,7 +38,9 @@ from shared.events.registrations import (
     RegistrationUnchanged,
 )
 
-Service = Literal["registry", "eligibility", "payout", "notify"]
+Service = Literal["registry", "eligibility", "payout", "notify", "monitor"]
+"""Who owns topics: the stages, and the monitor, which watches them and is none."""
+OWNERS: tuple[Service, ...] = get_args(Service)
 STAGES: tuple[Service, ...] = ("registry", "eligibility", "payout", "notify")
 
 PARTITIONS_EMBEDDED = 8
@@ -117,6 +120,7 @@ _FLOW: dict[Service, tuple[type[Data], ...]] = {
         PayoutFailed,
     ),
     "notify": (NotificationSent, NotificationDelivered, NotificationFailed, NotificationUnknown),
+    "monitor": (AlertRaised, AlertCleared),
 }
 
 
@@ -133,13 +137,22 @@ def intake_topic(model: type[RegistrationSubmitted] | type[FlagSubmitted], sourc
     return f"{model.TYPE}.{source}"
 
 
+def _aside(service: Service) -> tuple[Topic, ...]:
+    """What a stage has beside its events: what it could not process, and where that is put back."""
+    if service not in STAGES:
+        return ()
+    return (
+        Topic(dead_letter_topic(service), DeadLetter, service, DEAD_LETTERS),
+        Topic(replay_topic(service), None, None, REPLAY),
+    )
+
+
 FLOW_TOPICS: dict[str, Topic] = {
     topic.name: topic
     for service, models in _FLOW.items()
     for topic in (
         *(Topic(model.TYPE, model, service) for model in models),
-        Topic(dead_letter_topic(service), DeadLetter, service, DEAD_LETTERS),
-        Topic(replay_topic(service), None, None, REPLAY),
+        *_aside(service),
     )
 }
 
