@@ -74,7 +74,10 @@ def cancelled(payout: Told, code: str, known: Configuration) -> Event[Any]:
     return _event(payout, PayoutCancelled(**_said(payout), code=code, text=known.reason(code)))
 
 
-def confirmed(payout: Told, reference: str, channel: str, bank_reference: str) -> Event[Any]:
+def confirmed(
+    payout: Told, reference: str, channel: str, bank_reference: str, account: str | None = None
+) -> Event[Any]:
+    """`account` is the fingerprint of the account that was paid, where it is known."""
     data = PayoutConfirmed(
         **_said(payout),
         attempt=payout.attempt,
@@ -82,6 +85,7 @@ def confirmed(payout: Told, reference: str, channel: str, bank_reference: str) -
         channel=channel,
         bank_reference=bank_reference,
         confirmed_at=payout.at,
+        account=account,
     )
     return _event(payout, data)
 

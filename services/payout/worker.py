@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -48,6 +49,14 @@ class Claimed(NamedTuple):
     began_s: float
 
 
+class Called(NamedTuple):
+    """What a call came to. `accounts`: the fingerprint of each order's account, by reference."""
+
+    answers: list[Answer]
+    trouble: Trouble | None
+    accounts: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class BankWorker:
     """One bank's `pay` and `inquire`, each a worker's turn; any number of them run at once, here and elsewhere."""
@@ -68,9 +77,9 @@ class BankWorker:
         if not claimed.rows:
             return 0
         sends = {row["reference"]: row["sends"] for row in claimed.rows}
-        answers, trouble = await self.call(claimed)
+        answers, trouble, accounts = await self.call(claimed)
         count_answers(self.name, answers)
-        await self.record(answers, sends, claimed.sent_at)
+        await self.record(answers, sends, claimed.sent_at, accounts)
         if trouble:
             raise trouble
         return len(answers)
@@ -91,7 +100,10 @@ class BankWorker:
         except (NotSent, OutcomeUnknown) as error:
             answers, trouble = [Answer(reference, Said.UNCLEAR) for reference in references], error
         count_answers(self.name, answers)
-        await self.record(answers, {row["reference"]: row["sends"] for row in rows}, asked_at)
+        done = {answer.reference for answer in answers if answer.said == Said.DONE}
+        ready, _ = self._opened([row for row in rows if row["payment"] and row["reference"] in done])
+        sends = {row["reference"]: row["sends"] for row in rows}
+        await self.record(answers, sends, asked_at, self._accounts(ready))
         if trouble:
             raise trouble
         return len(rows)
@@ -104,26 +116,38 @@ class BankWorker:
             until = sent_at + timedelta(seconds=self.bank.call_timeout_s + CLAIM_MARGIN_S)
             return Claimed(await orders.claim(tx, self.name, sent_at, until, self.bank.orders_a_call), sent_at, began_s)
 
-    async def call(self, claimed: Claimed) -> tuple[list[Answer], Trouble | None]:
+    async def call(self, claimed: Claimed) -> Called:
         """An answer for each order: the bank's, or what is known without it. Never raises what the call met."""
         ready, answers = self._opened(claimed.rows)
         if not ready:
-            return answers, None
+            return Called(answers, None, {})
+        accounts = self._accounts(ready)
         rest: Said
         try:
             if monotonic() - claimed.began_s > self.bank.timestamp_tolerance_s:
                 raise NotSent("the claim is too old for the bank to take the call")
             sends = sum(row["sends"] for row in claimed.rows)
             with BANK_SECONDS.labels(self.name).time():
-                return answers + await self.channel.send(ready, sends=sends, stamped_at=claimed.sent_at), None
+                said = await self.channel.send(ready, sends=sends, stamped_at=claimed.sent_at)
+            return Called(answers + said, None, accounts)
         except NotSent as error:
             rest, trouble = Said.NOT_TAKEN, error
         except OutcomeUnknown as error:
-            return answers + [Answer(order.reference, Said.UNCLEAR) for order in ready], error
-        return answers + [Answer(order.reference, rest) for order in ready], trouble
+            unclear = [Answer(order.reference, Said.UNCLEAR) for order in ready]
+            return Called(answers + unclear, error, accounts)
+        return Called(answers + [Answer(order.reference, rest) for order in ready], trouble, accounts)
 
-    async def record(self, answers: Sequence[Answer], sends: Mapping[str, int], called_at: datetime) -> None:
-        """Writes what follows from the answers: states, ledger and events in one transaction."""
+    async def record(
+        self,
+        answers: Sequence[Answer],
+        sends: Mapping[str, int],
+        called_at: datetime,
+        accounts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Writes what follows from the answers: states, ledger and events in one transaction.
+
+        `accounts` holds the fingerprint of the account by reference, where it is known.
+        """
         async with self.outbox.transaction() as transaction:
             tx = transaction.tx
             rows = await orders.lock_by_reference(tx, [answer.reference for answer in answers])
@@ -144,7 +168,8 @@ class BankWorker:
                     pauses=self.bank.pauses,
                 )
                 if isinstance(found, Outcome):
-                    self._settle(row, current[row["programme"], row["recipient_id"]], answer, found, now, written)
+                    decision = current[row["programme"], row["recipient_id"]]
+                    self._settle(row, decision, answer, found, now, written, accounts.get(answer.reference))
                 elif isinstance(found, Contradiction):
                     written.contradictions.append((answer.reference, found.detail))
             lost = [a.reference for a in answers if a.said == Said.DONE and a.reference not in rows]
@@ -156,7 +181,14 @@ class BankWorker:
             transaction.emit(written.events)
 
     def _settle(
-        self, row: asyncpg.Record, decision: Any, answer: Answer, found: Outcome, now: datetime, written: "_Recorded"
+        self,
+        row: asyncpg.Record,
+        decision: Any,
+        answer: Answer,
+        found: Outcome,
+        now: datetime,
+        written: "_Recorded",
+        account: str | None,
     ) -> None:
         """One outcome: the new state, the ledger's row and the event where it is an end, the decision made due."""
         revision, bank_reference = row["revision"], None
@@ -167,7 +199,8 @@ class BankWorker:
             if found.state == PayoutState.CONFIRMED:
                 bank_reference = answer.bank_reference or "not given"
                 written.transfers.append(books.post(*where, now))
-                written.events.append(events.confirmed(said, row["reference"], row["channel"], bank_reference))
+                paid = events.confirmed(said, row["reference"], row["channel"], bank_reference, account)
+                written.events.append(paid)
             else:
                 code = found.code or "refused_by_bank"
                 found = found._replace(code=code)
@@ -197,6 +230,14 @@ class BankWorker:
             CONTRADICTIONS.inc(len(written.contradictions))
             await orders.report_contradictions(tx, written.contradictions, now)
         await ledger.add(tx, written.transfers)
+
+    def _accounts(self, ready: Sequence[BankOrder]) -> dict[str, str]:
+        """Fingerprints of the accounts by reference: of who gets money, only whether it is the same account."""
+        fingerprint = self.keyring.fingerprint
+        return {
+            order.reference: "a-" + fingerprint("payment", f"{order.account.bank}|{order.account.number}".encode())
+            for order in ready
+        }
 
     def _opened(self, rows: Sequence[asyncpg.Record]) -> tuple[list[BankOrder], list[Answer]]:
         """What can be sent, and for the others why not: an account that cannot be read fails its payout."""

@@ -16,6 +16,10 @@ Period = Annotated[
 RecipientId = Annotated[str, Field(pattern=r"^r-[0-9a-f]{32}$", description="Keyed hash of the NIK")]
 FamilyId = Annotated[str, Field(pattern=r"^f-[0-9a-f]{32}$", description="Keyed hash of the family card number")]
 VillageCode = Annotated[str, Field(pattern=r"^\d{10}$", description="Kemendagri code of the village, without dots")]
+AccountFingerprint = Annotated[
+    str,
+    Field(pattern=r"^a-[0-9a-f]{32}$", description="Keyed hash of an account: the same account, and nothing about it"),
+]
 Decile = Annotated[int, Field(ge=1, le=10, description="DTSEN decile (desil), 1 is poorest")]
 Utc = Annotated[AwareDatetime, Field(description="UTC")]
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.model import Code, Data, Idr, Name, Period, Revision, Text, Utc, VillageCode
+from shared.events.model import AccountFingerprint, Code, Data, Idr, Name, Period, Revision, Text, Utc, VillageCode
 from shared.privacy.sealed import Sealed
 
 
@@ -83,6 +83,9 @@ class PayoutConfirmed(_Attempt):
     channel: Name
     bank_reference: str
     confirmed_at: Utc
+    account: AccountFingerprint | None = Field(
+        default=None, description="Tells payouts to one account from others, until the payment key is rotated"
+    )
 
 
 class PayoutFailed(_Attempt):

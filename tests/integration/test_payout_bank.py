@@ -15,7 +15,8 @@ from services.payout.domain.answers import Answer, Said
 from services.payout.domain.orders import Account, BankOrder
 from services.payout.store import orders
 from shared.errors import Trouble
-from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, desk_on, recipient
+from shared.events.codec import encode
+from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, desk_on, number, recipient
 from tests.integration.running_simulator import Simulator, running
 
 CONFIRMED, FAILED, ORDERED = "payout.confirmed", "payout.failed", "payout.ordered"
@@ -110,9 +111,22 @@ async def test_a_rough_bank_and_two_processes(desk: Desk, tmp_path: Path) -> Non
     assert states.count("failed") > 30
     codes = {event.data.code for event in await desk.emitted(FAILED)}
     assert codes == {"account_closed", "account_dormant", "account_unknown"}
-    assert len(await desk.emitted(CONFIRMED)) == states.count("confirmed")
+    confirmed = await desk.emitted(CONFIRMED)
+    assert len(confirmed) == states.count("confirmed")
+    assert len({event.data.account for event in confirmed} - {None}) == len(confirmed), "also of those asked about"
     await desk.check_against_bank(entries)
     await desk.check_books()
+
+
+async def test_payouts_to_one_account_show_that_it_is_one_and_not_which(desk: Desk, bank: Simulator) -> None:
+    await desk.open_cycle(10**9)
+    await desk.decide(*(desk.decision(n, account_number="7001000200" if n < 3 else None) for n in range(1, 5)))
+    await desk.sweep_all()
+    await work(desk, lambda: all_ended(desk))
+    accounts = {number(event.subject): event.data.account for event in await desk.emitted(CONFIRMED)}
+    assert accounts[1] == accounts[2] != accounts[3] != accounts[4]
+    said = "".join(encode(event).decode() for event in await desk.emitted(CONFIRMED))
+    assert "7001000200" not in said
 
 
 async def test_the_bank_is_killed_over_and_over(desk: Desk, tmp_path: Path) -> None:
@@ -164,7 +178,7 @@ async def test_a_decision_superseded_between_claim_and_answer(desk: Desk, bank: 
     await desk.decide(desk.decision(1, revision=2, eligible=False), desk.decision(2, revision=2))
     await desk.sweep_all()
     assert await desk.states() == {1: "claimed", 2: "claimed"}, "the outcome is awaited"
-    answers, trouble = await desk.bank.call(claimed)
+    answers, trouble, _ = await desk.bank.call(claimed)
     assert trouble is None
     await desk.bank.record(answers, {a.reference: 1 for a in answers}, claimed.sent_at)
     await desk.sweep_all()
@@ -220,7 +234,7 @@ async def test_a_failed_payout_gets_another_attempt_only_with_a_new_decision(des
 async def test_the_same_answer_from_two_processes_counts_once(desk: Desk, bank: Simulator) -> None:
     await ordered(desk, 10)
     claimed = await desk.bank.claim()
-    answers, _ = await desk.bank.call(claimed)
+    answers, _, _ = await desk.bank.call(claimed)
     sends = {answer.reference: 1 for answer in answers}
     others = [desk.copy() for _ in range(3)]
     await asyncio.gather(*(other.bank.record(answers, sends, claimed.sent_at) for other in others))
@@ -233,7 +247,7 @@ async def test_the_same_answer_from_two_processes_counts_once(desk: Desk, bank: 
 async def test_a_process_that_slept_cannot_make_its_call_any_more(desk: Desk, bank: Simulator) -> None:
     await ordered(desk, 1)
     claimed = await desk.bank.claim()
-    answers, trouble = await desk.bank.call(claimed._replace(began_s=claimed.began_s - 10))
+    answers, trouble, _ = await desk.bank.call(claimed._replace(began_s=claimed.began_s - 10))
     assert isinstance(trouble, NotSent)
     assert [answer.said for answer in answers] == [Said.NOT_TAKEN]
     order = BankOrder(claimed.rows[0]["reference"], 200_000, Account("002", "0000000001", "Penerima"))

@@ -64,7 +64,10 @@ async def claim(
 async def claim_inquiries(
     tx: asyncpg.Connection, channel: str, now: datetime, ask_again_at: datetime, most: int
 ) -> list[asyncpg.Record]:
-    """References to ask about now: unknown outcomes, and claims that ran out, which become unknown."""
+    """References to ask about now: unknown outcomes, and claims that ran out, which become unknown.
+
+    `payment` is the account they were sent to, null where a later decision may have changed it.
+    """
     rows: list[asyncpg.Record] = await tx.fetch(
         """
         WITH due AS MATERIALIZED (
@@ -80,7 +83,11 @@ async def claim_inquiries(
             since = CASE p.state WHEN 'claimed' THEN $2 ELSE p.since END
         FROM due
         WHERE (p.recipient_id, p.cycle) = (due.recipient_id, due.cycle)
-        RETURNING p.recipient_id, p.cycle, p.reference, p.sends
+        RETURNING p.recipient_id, p.cycle, p.reference, p.sends, p.amount_idr, (
+            SELECT d.payment
+            FROM decision AS d
+            WHERE (d.programme, d.recipient_id, d.revision) = (p.programme, p.recipient_id, p.decision_revision)
+        ) AS payment
         """,
         channel,
         now,

@@ -1,0 +1,1 @@
+"""What is counted of events, how windows are kept, and when an alert stands. Pure."""

@@ -1,0 +1,92 @@
+"""The windows as Faust tables, and what is special about them here.
+
+- A key is (cell, window); the window comes from Faust's TumblingWindow. The tables expire their windows themselves, by
+  event time and with a tombstone in the changelog: a windowed table of Faust goes by this machine's clock, and never
+  forgets what it recovered.
+- What is set goes to a changelog topic. `written` waits until Kafka has it; offsets are committed only after that.
+- The store is memory. Counts are small and bounded by their expiry; after a restart they come from the changelog.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, cast
+
+import faust
+from faust.tables.table import Table
+from faust.types.tuples import FutureMessage
+from faust.windows import TumblingWindow
+
+from services.monitor.domain.counting import DAY_S, EXPIRES_S, HOUR_S, MINUTE_S, Cell, Count, Position, cell_of, expired
+from shared.events.topics import CHANGELOGS, MONITOR_GROUP
+
+Key = tuple[str, tuple[float, float]]
+Items = Iterator[tuple[Key, Count]]
+
+SIZES: Final = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
+
+
+class _Kept(Table):  # type: ignore[type-arg]
+    """A table that knows which of its changes Kafka has not acknowledged yet."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.pending: list[FutureMessage[Any]] = []
+
+    def send_changelog(self, *args: Any, **options: Any) -> FutureMessage[Any]:
+        sent = super().send_changelog(*args, **options)
+        self.pending.append(sent)
+        return sent
+
+
+class Windows(NamedTuple):
+    """Counts by cell and window of three sizes, rupiah by cycle, and how far each partition was read."""
+
+    minute: _Kept
+    hour: _Kept
+    day: _Kept
+    cycle: _Kept
+    position: _Kept
+
+    async def written(self) -> None:
+        """Returns when Kafka has every change so far. Raises what refused one."""
+        for table in self:
+            pending, table.pending = table.pending, []
+            if pending:
+                await asyncio.gather(*pending)
+
+    def expire(self) -> int:
+        """Forgets windows that take no event any more, by the time of their own partition. Returns how many."""
+        newest = {place: cast("Position", position)["t"] for place, position in self.position.items()}
+        forgotten = 0
+        for name, size_s in SIZES.items():
+            table: _Kept = getattr(self, name)
+            old = [
+                (cell, window)
+                for cell, window in table.keys()
+                if expired(int(window[0]), newest.get(place_of(cell_of(cell)), 0), size_s)
+            ]
+            for key in old:
+                del table[key]
+            forgotten += len(old)
+        return forgotten
+
+
+def place_of(cell: Cell) -> str:
+    return f"{cell.topic}|{cell.partition}"
+
+
+def window(size_s: int) -> TumblingWindow:
+    return TumblingWindow(float(size_s), expires=float(EXPIRES_S[size_s]))
+
+
+def make(app: faust.App, partitions: int) -> Windows:
+    """The tables of this app. Their changelog topics are made beforehand, from the table of topics."""
+    made = []
+    for name in Windows._fields:
+        table = _Kept(app, name=name, partitions=partitions, use_partitioner=True)
+        assert table.changelog_topic_name in CHANGELOGS, table.changelog_topic_name
+        made.append(app.tables.add(table))
+    return Windows(*made)
+
+
+__all__ = ["MONITOR_GROUP", "SIZES", "Items", "Key", "Windows", "make", "place_of", "window"]

@@ -1,0 +1,145 @@
+"""Counts are the same whatever the order between partitions, however often a stretch comes again, and after crashes."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitor.domain.counting import (
+    DAY_S,
+    EXPIRES_S,
+    HOUR_S,
+    MINUTE_S,
+    Cell,
+    Count,
+    Gap,
+    Position,
+    added,
+    cell_of,
+    moved,
+    window_start,
+    within,
+)
+from services.monitor.domain.facts import Unreadable, facts_of
+from salur.contract.examples import CYCLE, RECIPIENT, example
+from shared.events import EligibilityDecided, PayoutConfirmed, PayoutFailed, RecipientRegistered, RegistrationRejected
+from shared.events.codec import encode
+
+NOON = 1_790_000_000 - 1_790_000_000 % DAY_S + DAY_S // 2
+
+
+class Books:
+    """What counting keeps, as the process keeps it: counts by cell and window, positions by partition."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, int], Count] = {}
+        self.positions: dict[str, Position] = {}
+        self.late: Counter[str] = Counter()
+
+    def take(self, cell: Cell, sequence: int, at_s: int) -> None:
+        place = f"{cell.topic}|{cell.partition}"
+        position = self.positions.get(place)
+        start = window_start(at_s, position["t"] if position else at_s, MINUTE_S)
+        self.positions[place] = moved(position, sequence, at_s)
+        if start is None:
+            self.late[place] += 1
+        elif more := added(self.counts.get((cell.key, start)), sequence, 10, ("cause", 5)):
+            self.counts[cell.key, start] = more
+
+
+partition_events = st.lists(st.tuples(st.sampled_from(["pkh", "sembako"]), st.integers(0, 300)), max_size=25)
+
+
+@given(st.lists(partition_events, min_size=1, max_size=3), st.data())
+def test_any_delivery_gives_the_same_counts(partitions: list[list[tuple[str, int]]], data: st.DataObject) -> None:
+    straight, crooked = Books(), Books()
+    for number, events in enumerate(partitions):
+        for sequence, (programme, at_s) in enumerate(events):
+            straight.take(Cell("payout.confirmed", number, programme), sequence, NOON + at_s)
+    left = [list(enumerate(events)) for events in partitions]
+    read = [0] * len(left)
+    while any(read[n] < len(left[n]) for n in range(len(left))):
+        number = data.draw(st.sampled_from([n for n in range(len(left)) if read[n] < len(left[n])]))
+        until = data.draw(st.integers(read[number] + 1, len(left[number])))
+        back = data.draw(st.integers(0, read[number]))  # from here on it is published, or read, once more
+        for sequence, (programme, at_s) in left[number][back:until]:
+            crooked.take(Cell("payout.confirmed", number, programme), sequence, NOON + at_s)
+        read[number] = until
+    assert crooked.counts == straight.counts
+    assert {k: (p["s"], p.get("gaps")) for k, p in crooked.positions.items()} == {
+        k: (p["s"], p.get("gaps")) for k, p in straight.positions.items()
+    }
+    total: Counter[str] = Counter()
+    for (key, _), count in straight.counts.items():
+        total[cell_of(key).programme] += count["n"]
+        assert count.get("idr") == 10 * count["n"]
+        assert count.get("lag", {})["cause"]["n"] == count["n"]
+    assert total == Counter(programme for events in partitions for programme, _ in events)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(0, 20), st.integers(0, 20), st.booleans())
+def test_a_crash_that_kept_some_counts_and_not_others_loses_none(
+    codes: list[int], kept: int, read: int, position_too: bool
+) -> None:
+    """Every count alone knows what went into it: those that were kept may be ahead of the others, and of the offset."""
+    read = min(read, len(codes))
+    kept = min(kept, read)
+    before, whole = Books(), Books()
+    for sequence, code in enumerate(codes):
+        whole.take(Cell("payout.failed", 0, code=str(code)), sequence, NOON)
+    for sequence, code in enumerate(codes[:read]):
+        before.take(Cell("payout.failed", 0, code=str(code)), sequence, NOON)
+    after = Books()
+    after.counts = {k: v for k, v in before.counts.items() if int(cell_of(k[0]).code) % 2}  # the others were not kept
+    after.positions = before.positions if position_too else {}
+    for sequence, code in enumerate(codes):  # read again from the committed offset
+        after.take(Cell("payout.failed", 0, code=str(code)), sequence, NOON)
+    assert after.counts == whole.counts
+
+
+def test_a_gap_is_seen_once_and_what_comes_again_is_none() -> None:
+    position: Position | None = None
+    for sequence in (0, 1, 5, 5, 1, 6, 9):
+        position = moved(position, sequence, NOON + sequence)
+    assert position == Position(
+        s=9, t=NOON + 9, gaps=[Gap(first=2, missing=3, at=NOON + 5), Gap(first=7, missing=2, at=NOON + 9)]
+    )
+    assert moved(None, 3, NOON)["gaps"] == [Gap(first=0, missing=3, at=NOON)], "a topic begins with 0"
+
+
+@pytest.mark.parametrize("size", [MINUTE_S, HOUR_S, DAY_S])
+def test_late_events_are_counted_in_their_own_window_until_it_has_expired(size: int) -> None:
+    start = NOON - NOON % size
+    last = start + size + EXPIRES_S[size] - 1
+    assert window_start(start, NOON, size) == window_start(start + size - 1, NOON, size) == start
+    assert window_start(start + 1, last, size) == start
+    assert window_start(start + 1, last + 1, size) is None
+    assert window_start(start + size, last + 1, size) == start + size
+
+
+def test_a_hopping_window_is_the_sum_of_its_panes() -> None:
+    panes = [(0, 1), (60, 2), (120, 4), (180, 8)]
+    assert [within(panes, end, 120) for end in (60, 120, 180, 240, 300)] == [1, 3, 6, 12, 8]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (RecipientRegistered, {"code": "new", "village": "7604031005", "district": "760403"}),
+        (RegistrationRejected, {"code": "nik_format", "village": ""}),
+        (EligibilityDecided, {"code": "eligible", "programme": "sembako", "amount_idr": 200_000}),
+        (PayoutFailed, {"code": "account_closed", "channel": "himbara", "cycle": CYCLE, "subject": RECIPIENT}),
+        (PayoutConfirmed, {"code": "", "amount_idr": 200_000, "at_ms": 1_795_503_600_000, "account": ""}),
+    ],
+)
+def test_facts_are_read_from_real_events(model: Any, expected: dict[str, Any]) -> None:
+    facts = facts_of(model.TYPE, encode(example(model)))
+    assert {name: getattr(facts, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"{", b"[]", b"{}", b'{"id":1,"subject":"x","time":"now","data":{}}', b"\xff"])
+def test_what_is_no_event_says_so_and_repeats_nothing(raw: bytes | None) -> None:
+    with pytest.raises(Unreadable, match=r"payout\.failed is no event"):
+        facts_of("payout.failed", raw)
