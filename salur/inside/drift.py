@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from salur.inside.connect import Away, admin
 from salur.inside.topic_configs import Configs, configs_of
-from shared.events.topics import FLOW_TOPICS, Topic, topic_named
+from shared.events.topics import CHANGELOGS, FLOW_TOPICS, Topic, topic_named
 from shared.settings import KafkaSettings
 
 _WORDS: Final = {name.partition(".")[0] for name in FLOW_TOPICS}
@@ -42,7 +42,8 @@ async def find_drift(settings: KafkaSettings) -> list[Drift]:
     async with admin(settings) as client:
         try:
             described = {t["topic"]: t for t in await client.describe_topics() if t["error_code"] == 0}
-            keys = next(iter(FLOW_TOPICS.values())).configs(settings.replication)
+            known = (*FLOW_TOPICS.values(), *CHANGELOGS.values())
+            keys = {key for topic in known for key in topic.configs(settings.replication)}
             configs = await configs_of(client, [name for name in described if _topic(name)], keys)
         except KafkaError as error:
             raise Away(f"Kafka does not tell about its topics ({type(error).__name__})") from error

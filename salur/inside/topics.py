@@ -12,7 +12,7 @@ from salur.inside.connect import Away, admin, consumer
 from salur.inside.log_dirs import topic_bytes
 from salur.inside.reading import extents
 from salur.inside.topic_configs import configs_of
-from shared.events.topics import FLOW_TOPICS, STAGES, topic_named
+from shared.events.topics import FLOW_TOPICS, INTAKE_MODELS, STAGES, topic_named
 from shared.settings import KafkaSettings
 
 _RETENTION: Final = "retention.ms"
@@ -67,7 +67,7 @@ async def topics(settings: KafkaSettings) -> list[TopicView]:
 
 def _is_intake(name: str) -> bool:
     try:
-        return topic_named(name).name not in FLOW_TOPICS
+        return topic_named(name).model in INTAKE_MODELS
     except KeyError:
         return False
 

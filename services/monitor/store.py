@@ -52,7 +52,8 @@ async def raisings(tx: asyncpg.Connection, subjects: Sequence[Subject]) -> dict[
 
 async def add_alerts(tx: asyncpg.Connection, rows: Sequence[AlertRow]) -> None:
     """Raises UniqueViolationError for what is open already: then another process raised it."""
-    await tx.copy_records_to_table("alert", records=sorted(rows, key=lambda row: row[:3]), columns=AlertRow._fields)
+    records = sorted(tuple(row) for row in rows)
+    await tx.copy_records_to_table("alert", records=records, columns=AlertRow._fields)
 
 
 async def clear_alerts(tx: asyncpg.Connection, subjects: Sequence[Subject], at: datetime) -> None:

@@ -30,9 +30,9 @@ class _Kept(Table):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.pending: list[FutureMessage[Any]] = []
+        self.pending: list[FutureMessage] = []
 
-    def send_changelog(self, *args: Any, **options: Any) -> FutureMessage[Any]:
+    def send_changelog(self, *args: Any, **options: Any) -> FutureMessage:
         sent = super().send_changelog(*args, **options)
         self.pending.append(sent)
         return sent
@@ -62,7 +62,7 @@ class Windows(NamedTuple):
             table: _Kept = getattr(self, name)
             old = [
                 (cell, window)
-                for cell, window in table.keys()
+                for cell, window in table
                 if expired(int(window[0]), newest.get(place_of(cell_of(cell)), 0), size_s)
             ]
             for key in old:
@@ -81,11 +81,12 @@ def window(size_s: int) -> TumblingWindow:
 
 def make(app: faust.App, partitions: int) -> Windows:
     """The tables of this app. Their changelog topics are made beforehand, from the table of topics."""
-    made = []
+    made: list[_Kept] = []
     for name in Windows._fields:
         table = _Kept(app, name=name, partitions=partitions, use_partitioner=True)
         assert table.changelog_topic_name in CHANGELOGS, table.changelog_topic_name
-        made.append(app.tables.add(table))
+        app.tables.add(table)
+        made.append(table)
     return Windows(*made)
 
 

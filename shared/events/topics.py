@@ -50,10 +50,12 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 class Keeping(NamedTuple):
-    """What Kafka may forget of a topic. `retention_ms` -1: nothing by age."""
+    """What Kafka may forget of a topic. `retention_ms` -1: nothing by age. `segment_bytes`: only whole segments are
+    compacted; None: as large as the brokers make them."""
 
     retention_ms: int
     cleanup: Literal["delete", "compact"]
+    segment_bytes: int | None = None
 
 
 # Kept for ever and never compacted: sequence and digest run over every event, and compaction would leave of each
@@ -66,6 +68,8 @@ DEAD_LETTERS = Keeping(-1, "delete")
 INTAKE = Keeping(7 * _DAY_MS, "delete")
 # What is put back takes effect within seconds, or becomes a new dead letter.
 REPLAY = Keeping(7 * _DAY_MS, "delete")
+# Of each count of the monitor's the last value is all that a restart needs; what has expired is deleted by a tombstone.
+CHANGELOG = Keeping(-1, "compact", 16 * 1024 * 1024)
 
 
 class Topic(NamedTuple):
@@ -95,7 +99,8 @@ class Topic(NamedTuple):
         holds for what is inside, not for a small batch that unfolds to gigabytes. It also gets the broker's time: by
         that of a source whose clock is wrong Kafka would refuse it, or forget it unread.
         """
-        return {
+        segments = {} if self.keeping.segment_bytes is None else {"segment.bytes": str(self.keeping.segment_bytes)}
+        return segments | {
             "cleanup.policy": self.keeping.cleanup,
             "retention.ms": str(self.keeping.retention_ms),
             "retention.bytes": "-1",
@@ -156,14 +161,22 @@ FLOW_TOPICS: dict[str, Topic] = {
     )
 }
 
+MONITOR_GROUP = "salur-monitor"
+"""Faust's name of the monitor: its consumer group, and what its changelog topics begin with."""
+CHANGELOGS: dict[str, Topic] = {
+    name: Topic(name, None, None, CHANGELOG)
+    for name in (f"{MONITOR_GROUP}-{table}-changelog" for table in ("minute", "hour", "day", "cycle", "position"))
+}
+"""Where the monitor's tables are kept. They are no part of the flow: lost, they are counted anew from its topics."""
+
 INTAKE_MODELS: tuple[type[RegistrationSubmitted] | type[FlagSubmitted], ...] = (RegistrationSubmitted, FlagSubmitted)
 
 
 @cache
 def topic_named(name: str) -> Topic:
-    """The topic of this name, intake topics of any source included. Raises KeyError for a name outside the flow."""
-    if name in FLOW_TOPICS:
-        return FLOW_TOPICS[name]
+    """The topic of this name, intake topics of any source and changelogs included. Raises KeyError for any other."""
+    if topic := FLOW_TOPICS.get(name) or CHANGELOGS.get(name):
+        return topic
     for model in INTAKE_MODELS:
         if name.startswith(f"{model.TYPE}."):
             return Topic(name, model, None, INTAKE)

@@ -4,9 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 import uvloop
@@ -19,11 +18,10 @@ from shared.kafka import ensure_topics
 from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
 from shared.runtime import garbage
-from shared.runtime.backoff import Backoff
 from shared.runtime.emit import Outbox
-from shared.runtime.failures import is_trouble, told
 from shared.runtime.http import create_app, serve
 from shared.runtime.loop import Loop
+from shared.runtime.patience import patiently
 from shared.runtime.presence import enter
 from shared.runtime.publisher import Publisher
 from shared.runtime.stage import Stage
@@ -35,8 +33,6 @@ from shared.telemetry import logs
 from shared.telemetry.metrics import BREAKER_OPEN, EVENTS_OUT, TROUBLES
 
 log = structlog.get_logger()
-
-STARTUP_TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +75,8 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     url = settings.url(name)
-    await _patiently(lambda: migrate(url, name))
-    presence = await _patiently(lambda: enter(url, name))
+    await patiently(lambda: migrate(url, name))
+    presence = await patiently(lambda: enter(url, name))
     pool = await open_pool(
         url, name, instance=settings.instance, transaction_timeout_ms=settings.transaction_timeout_ms
     )
@@ -88,9 +84,9 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
     service = await build(outbox, keyring)
     names = (*service.stage.topics, *outputs_of(name))
     _begin_at_zero(name, service)
-    outbox.partitions = await _patiently(lambda: ensure_topics(settings, names))
+    outbox.partitions = await patiently(lambda: ensure_topics(settings, names))
     every = range(outbox.partitions)
-    await _patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
+    await patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
     publisher = Publisher(name, pool, settings)
     outbox.committed = publisher.offer
     loop = Loop(Turn(service.stage, outbox, keyring, key_wait_s=settings.key_wait_s), publisher, settings)
@@ -128,16 +124,3 @@ def _problems(loop: Loop) -> list[str]:
     found += [f"{place.topic}/{place.partition}: {gap}" for place, gap in loop.stopped.items()]
     found += [f"{place.topic}/{place.partition} waits for key {key_id}" for place, key_id in loop.turn.held.items()]
     return found
-
-
-async def _patiently(start: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Repeats a step of the start while database or broker are away. Raises what it met at last."""
-    backoff = Backoff()
-    while True:
-        try:
-            return await start()
-        except Exception as error:
-            if not is_trouble(error) or backoff.failures >= STARTUP_TRIES:
-                raise
-            log.warning("waiting to start", error=told(error))
-            await asyncio.sleep(backoff.next_s())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salur.contract.examples import CYCLE, RECIPIENT, example
 from services.monitor.domain.counting import (
     DAY_S,
     EXPIRES_S,
@@ -23,7 +24,6 @@ from services.monitor.domain.counting import (
     within,
 )
 from services.monitor.domain.facts import Unreadable, facts_of
-from salur.contract.examples import CYCLE, RECIPIENT, example
 from shared.events import EligibilityDecided, PayoutConfirmed, PayoutFailed, RecipientRegistered, RegistrationRejected
 from shared.events.codec import encode
 
@@ -139,7 +139,9 @@ def test_facts_are_read_from_real_events(model: Any, expected: dict[str, Any]) -
     assert {name: getattr(facts, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("raw", [None, b"", b"{", b"[]", b"{}", b'{"id":1,"subject":"x","time":"now","data":{}}', b"\xff"])
+@pytest.mark.parametrize(
+    "raw", [None, b"", b"{", b"[]", b"{}", b'{"id":1,"subject":"x","time":"now","data":{}}', b"\xff"]
+)
 def test_what_is_no_event_says_so_and_repeats_nothing(raw: bytes | None) -> None:
     with pytest.raises(Unreadable, match=r"payout\.failed is no event"):
         facts_of("payout.failed", raw)

@@ -171,7 +171,9 @@ def test_an_alert_on_the_edge_stays_as_it_is() -> None:
     rule = RULES["payouts-failing"]
     subject = Subject(rule.name, "himbara")
     bad = bank(5, 5)
-    good_minute = [p._replace(n=p.n * 40 if p.topic == "payout.confirmed" else p.n) for p in bad if p.start_s == AT - 60]
+    good_minute = [
+        p._replace(n=p.n * 40 if p.topic == "payout.confirmed" else p.n) for p in bad if p.start_s == AT - 60
+    ]
     edge = Snapshot(AT, [*(p for p in bad if p.start_s != AT - 60), *good_minute])
     assert judge([rule], edge, ()).raised == {}, "not in all of the last windows"
     assert judge([rule], edge, {subject}).cleared == {}, "not in none of them either"

@@ -69,9 +69,7 @@ def cell_of(key: str) -> Cell:
     return Cell(topic, int(partition), *rest)
 
 
-def added(
-    count: Count | None, sequence: int, amount_idr: int = 0, lag: tuple[str, int] | None = None
-) -> Count | None:
+def added(count: Count | None, sequence: int, amount_idr: int = 0, lag: tuple[str, int] | None = None) -> Count | None:
     """The count with this event in it; None where it is in it already. `lag`: topic of the cause, milliseconds."""
     if count is not None and sequence <= count["s"]:
         return None

@@ -79,9 +79,7 @@ def term_of(text: str) -> Term:
     return Term(topic, code)
 
 
-def by_group(
-    panes: Iterable[Pane], terms: Sequence[Term], by: str
-) -> dict[str, list[tuple[int, int]]]:
+def by_group(panes: Iterable[Pane], terms: Sequence[Term], by: str) -> dict[str, list[tuple[int, int]]]:
     """(start, count) of the panes that a term means, by the field `by`; `all` where it is empty."""
     found: dict[str, list[tuple[int, int]]] = {}
     for pane in panes:

@@ -1,0 +1,99 @@
+"""What sources and operators write is not read here, only how far their topics reached at each minute.
+
+Kafka knows the offset at any time of its own clock, so these counts need no memory, nothing in them can count twice,
+and nothing that a source writes can harm the monitor.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.monitor.domain.counting import MINUTE_S
+from services.monitor.domain.snapshot import Pane
+from shared.events.topics import FLOW_TOPICS, INTAKE_MODELS, MONITOR_GROUP
+from shared.kafka import start
+from shared.settings import KafkaSettings
+
+KEPT_MINUTES: Final = 90
+_LOOK_MINUTES: Final = 15
+"""How far back is looked after a start."""
+
+
+@dataclass(slots=True)
+class Reach:
+    """How far Kafka's partitions reach. Opened once; every method raises trouble where Kafka is away."""
+
+    settings: KafkaSettings
+    _consumer: AIOKafkaConsumer | None = None
+    _offsets: dict[int, Mapping[TopicPartition, int]] = field(default_factory=dict)
+
+    async def ends(self, topics: Iterable[str], partitions: int) -> Mapping[TopicPartition, int]:
+        consumer = await self._open()
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(
+            [TopicPartition(topic, p) for topic in topics for p in range(partitions)]
+        )
+        return ends
+
+    async def committed(self) -> dict[TopicPartition, int]:
+        """What the monitor's group has counted, by its committed offsets."""
+        client = AIOKafkaAdminClient(**self.settings.client_options())
+        try:
+            await start(client, self.settings)
+            found = await client.list_consumer_group_offsets(MONITOR_GROUP)
+            return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
+        finally:
+            await client.close()
+
+    async def panes(self, until_s: int) -> list[Pane]:
+        """Messages of each minute before `until_s` by Kafka's own time, of intake and replay topics."""
+        consumer = await self._open()
+        names = sorted(name for name in await consumer.topics() if _from_outside(name))
+        places = [TopicPartition(name, p) for name in names for p in consumer.partitions_for_topic(name) or ()]
+        for minute in range(until_s - _LOOK_MINUTES * MINUTE_S, until_s + 1, MINUTE_S):
+            known = self._offsets.get(minute)
+            if known is None or known.keys() != set(places):
+                self._offsets[minute] = await self._at(consumer, places, minute)
+        for minute in [m for m in self._offsets if m < until_s - KEPT_MINUTES * MINUTE_S]:
+            del self._offsets[minute]
+        return [
+            Pane(minute, name, n=sum(after[tp] - before.get(tp, after[tp]) for tp in after if tp.topic == name))
+            for minute, before in self._offsets.items()
+            if (after := self._offsets.get(minute + MINUTE_S)) is not None
+            for name in names
+        ]
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer:
+            await consumer.stop()
+
+    async def _open(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(**self.settings.client_options(), enable_auto_commit=False)
+            try:
+                await start(consumer, self.settings)
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        return self._consumer
+
+    async def _at(
+        self, consumer: AIOKafkaConsumer, places: list[TopicPartition], second: int
+    ) -> Mapping[TopicPartition, int]:
+        """Offset of the first message at or after this second; the end where there is none."""
+        if not places:
+            return {}
+        found = await consumer.offsets_for_times(dict.fromkeys(places, second * 1000))
+        open_ended = [tp for tp in places if found[tp] is None]
+        ends = await consumer.end_offsets(open_ended) if open_ended else {}
+        return {tp: ends[tp] if (at := found[tp]) is None else at.offset for tp in places}
+
+
+def _from_outside(name: str) -> bool:
+    if topic := FLOW_TOPICS.get(name):
+        return topic.owner is None
+    return any(name.startswith(f"{model.TYPE}.") for model in INTAKE_MODELS)
