@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chaos": ("chaos", "The whole flow under random faults, compared with an undisturbed run."),
     "report": ("report", "Funnel, defects, money, messages, speed, and every invariant."),
     "trace": ("trace", "One recipient's story through every stage."),
+    "alerts": ("alerts", "What is wrong now, where to look and what to do."),
     "audit": ("audit", "Prove that topics and databases say what was written."),
     "dlq": ("dlq", "Dead letters: list, show, and put back."),
     "resume": ("resume", "Let a stage go on that stopped at a sequence gap or on a flood of poison."),

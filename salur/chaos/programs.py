@@ -90,4 +90,5 @@ PROGRAMS: tuple[Program, ...] = tuple(
     if program.name == EmbeddedKafka.name
     else program
     for program in (replace(every, backoff_max_s=BACKOFF_MAX_S) for every in EVERY)
+    if program.name != "monitor"  # it watches, and does nothing that is compared
 )

@@ -173,18 +173,26 @@ def python_program(
     )
 
 
-def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = ()) -> Program:
+def service(
+    name: str,
+    *,
+    opens: tuple[str, ...] = (),
+    knows: tuple[str, ...] = (),
+    holds_keys: bool = True,
+    scalable: bool = True,
+    ready_path: str = "/readyz",
+) -> Program:
     """`python -m services.NAME`.
 
-    It gets a key file with the shares in `opens` and nothing else, and the credentials of the outside systems that it
-    `knows`.
+    It gets a key file with the shares in `opens` and nothing else (none at all unless it `holds_keys`), and the
+    credentials of the outside systems that it `knows`.
     """
 
     def keys(context: Context) -> Path:
         return Path(context.wanted.keys) if context.wanted.keys else context.home.keys_of(name)
 
     def prepare(context: Context) -> None:
-        if context.wanted.keys:
+        if context.wanted.keys or not holds_keys:
             return
         from shared.privacy import keyfile  # heavy, and only for this
 
@@ -198,7 +206,7 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
         return {
             **context.kafka_settings().environment(),
             "SALUR_POSTGRES": context.postgres,
-            "SALUR_KEYS": str(keys(context)),
+            **({"SALUR_KEYS": str(keys(context))} if holds_keys else {}),
             "SALUR_HTTP_PORT": str(context.port(name, instance)),
             "SALUR_INSTANCE": str(instance),
             "SALUR_HOME": str(context.home.root),
@@ -210,8 +218,9 @@ def service(name: str, *, opens: tuple[str, ...] = (), knows: tuple[str, ...] = 
         f"services.{name}",
         env=env,
         prepare=prepare,
+        ready_path=ready_path,
         depends_on=("kafka", "postgres"),
-        scalable=True,
+        scalable=scalable,
         options_as_env=True,
     )
 
@@ -297,6 +306,8 @@ PROGRAMS: tuple[Program, ...] = (
     service("eligibility", opens=("eligibility", "particulars")),
     service("payout", opens=("payment",), knows=("bank", "officers")),
     service("notify", opens=("contact",), knows=("carrier",)),
+    # Nobody waits for it: it opens nothing, and counts what was while it was away.
+    service("monitor", holds_keys=False, scalable=False, ready_path="/healthz"),
 )
 
 

@@ -59,10 +59,11 @@ class Reach:
         for minute in [m for m in self._offsets if m < until_s - KEPT_MINUTES * MINUTE_S]:
             del self._offsets[minute]
         return [
-            Pane(minute, name, n=sum(after[tp] - before.get(tp, after[tp]) for tp in after if tp.topic == name))
+            Pane(minute, name, n=n)
             for minute, before in self._offsets.items()
             if (after := self._offsets.get(minute + MINUTE_S)) is not None
             for name in names
+            if (n := sum(after[tp] - before.get(tp, after[tp]) for tp in after if tp.topic == name))
         ]
 
     async def close(self) -> None:

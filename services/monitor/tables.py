@@ -26,11 +26,18 @@ SIZES: Final = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
 
 
 class _Kept(Table):  # type: ignore[type-arg]
-    """A table that knows which of its changes Kafka has not acknowledged yet."""
+    """A table that knows which of its changes Kafka has not acknowledged yet.
+
+    A count is kept on the changelog's partition of the same number as the one it counts.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.pending: list[FutureMessage] = []
+
+    def partition_for_key(self, key: Any) -> int:
+        cell = key if isinstance(key, str) else key[0]
+        return int(cell.split("|", 2)[1])
 
     def send_changelog(self, *args: Any, **options: Any) -> FutureMessage:
         sent = super().send_changelog(*args, **options)
@@ -83,7 +90,7 @@ def make(app: faust.App, partitions: int) -> Windows:
     """The tables of this app. Their changelog topics are made beforehand, from the table of topics."""
     made: list[_Kept] = []
     for name in Windows._fields:
-        table = _Kept(app, name=name, partitions=partitions, use_partitioner=True)
+        table = _Kept(app, name=name, partitions=partitions)
         assert table.changelog_topic_name in CHANGELOGS, table.changelog_topic_name
         app.tables.add(table)
         made.append(table)

@@ -56,5 +56,5 @@ def configure(service: str, instance: int, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aiokafka", "uvicorn", "uvicorn.access", "aiohttp.access"):
+    for noisy in ("aiokafka", "faust", "mode", "uvicorn", "uvicorn.access", "aiohttp.access"):
         logging.getLogger(noisy).setLevel("WARNING")

@@ -21,7 +21,7 @@ import yaml
 
 from deploy.docker import prepare
 from services.registry.sources import Sources
-from shared.events.topics import STAGES
+from shared.events.topics import OWNERS, STAGES
 from shared.privacy.keyring import Keyring
 from shared.runtime.http import create_app
 from shared.settings import ServiceSettings
@@ -65,13 +65,13 @@ def test_every_service_and_simulator_of_the_code_is_in_the_file_and_none_else() 
         for path in (ROOT / package).glob("*/__main__.py")
     }
     assert {compose.module(service) for service in RUNNING.values()} == in_code
-    assert set(STAGES) < set(RUNNING)
+    assert set(OWNERS) < set(RUNNING)
     for name, service in RUNNING.items():
         assert str(compose.module(service)).endswith(f".{name}")
         assert find_spec(f"{compose.module(service)}.__main__")
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", OWNERS)
 def test_a_services_variables_are_settings_that_it_has_and_takes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
     kind = settings_of(name)
@@ -153,7 +153,7 @@ def test_start_order_waits_for_what_is_needed() -> None:
         for needed, how in service.get("depends_on", {}).items():
             healthy = how["condition"] == "service_healthy"
             assert healthy == ("healthcheck" in SERVICES[needed]), (name, needed)
-    for name in STAGES:
+    for name in OWNERS:
         assert set(SERVICES[name]["depends_on"]) == {"keys", "kafka", "postgres"}
 
 
@@ -176,7 +176,7 @@ def test_each_service_sees_its_own_part_of_the_keys_and_no_other() -> None:
             continue
         seen = {target: how for target, how in compose.mounts(service).items() if target.startswith("/keys/")}
         part = {"salur": "lookup"}.get(name, name)
-        expected = {} if name in SIMULATORS else {f"/keys/{part}": (f"keys-{part}", False)}
+        expected = {f"/keys/{part}": (f"keys-{part}", False)} if part in prepare.PARTS else {}
         assert seen == expected, name
         if seen:
             assert service["environment"]["SALUR_KEYS"] == f"/keys/{part}/keys.json"
@@ -252,7 +252,7 @@ def test_images_are_pinned_and_name_no_registry() -> None:
 
 def test_databases_are_made_for_every_service() -> None:
     script = (ROOT / "deploy/postgres/init/10-databases.sql").read_text()
-    assert set(re.findall(r"CREATE DATABASE (\w+) OWNER \1;", script)) == set(STAGES)
+    assert set(re.findall(r"CREATE DATABASE (\w+) OWNER \1;", script)) == set(OWNERS)
     given = {key for key in SERVICES["postgres"]["environment"] if key.endswith("_DB_PASSWORD")}
     assert set(re.findall(r"\\getenv \w+ (\w+)", script)) == given
 

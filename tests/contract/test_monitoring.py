@@ -19,7 +19,8 @@ from salur.stack.programs import STOP_KAFKA, STOP_SERVICES, STOP_SIMULATORS
 from salur.stack.scraping import targets
 from salur.stack.state import Record, State
 from salur.stack.status import NotUp
-from shared.events.topics import STAGES
+from services.monitor.rulebook import rulebook
+from shared.events.topics import OWNERS
 from shared.runtime.http import create_app
 from tests.contract import compose
 from tests.contract.promql import named
@@ -27,7 +28,7 @@ from tests.contract.promql import named
 ROOT = Path(__file__).parents[2]
 PROMETHEUS, GRAFANA = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
 RUNBOOKS = ROOT / "docs/runbooks"
-MODULES = ("shared.telemetry.metrics", "simulators.serving", *(f"services.{stage}.metrics" for stage in STAGES))
+MODULES = ("shared.telemetry.metrics", "simulators.serving", *(f"services.{stage}.metrics" for stage in OWNERS))
 TARGET_LABELS = frozenset({"job", "instance", "process", "le"})
 NOT_SCRAPED = {
     "kafka": "has no such endpoint without an exporter; what it does to the flow is seen in the services",
@@ -174,7 +175,13 @@ def _near(home: Path) -> list[Path]:
 
 def test_every_alert_says_what_how_bad_and_where_to_read_on() -> None:
     pages = {f"docs/runbooks/{path.name}" for path in RUNBOOKS.glob("*.md")}
-    assert {rule["annotations"]["runbook_url"] for rule in ALERTS.values()} == pages
+    by_monitor = {rule.runbook: rule.level for rule in rulebook()}
+    assert {rule["annotations"]["runbook_url"] for rule in ALERTS.values()} | by_monitor.keys() == pages
+    for url, level in by_monitor.items():
+        page = (ROOT / url).read_text(encoding="utf-8")
+        title = "".join(word.capitalize() for word in Path(url).stem.split("-"))
+        assert page.startswith(f"# {title}\n\n*{level}*: ") or title in ALERTS, url
+        assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["What it means", "Look", "Do", "Call"], url
     for name, rule in ALERTS.items():
         assert rule["labels"]["severity"] in ("critical", "warning", "info"), name
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, name
@@ -208,11 +215,11 @@ def test_every_process_of_the_compose_file_is_scraped() -> None:
         assert asked, name
         assert int(asked[1]) == port, name
     watched = set(re.findall(r'absent\(up{process="(\w+)"}\)', ALERTS["ProcessDown"]["expr"]))
-    assert watched == set(STAGES)
+    assert watched == set(OWNERS)
 
 
 def test_every_service_serves_metrics() -> None:
-    for stage in STAGES:
+    for stage in OWNERS:
         assert "/metrics" in {getattr(route, "path", "") for route in create_app(stage, list, ()).routes}
 
 

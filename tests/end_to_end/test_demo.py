@@ -61,7 +61,7 @@ def test_status_has_its_documented_shape(demo: Demo) -> None:
     status = demo.status()
     assert {p["name"] for p in status["processes"]} == {
         *("kafka", "postgres", "bank", "carrier"),
-        *("registry", "eligibility", "payout", "notify"),
+        *("registry", "eligibility", "payout", "notify", "monitor"),
     }
     for process in status["processes"]:
         assert process["state"] == "ready"
@@ -130,7 +130,7 @@ def planted(file: Path) -> tuple[set[str], set[str]]:
 def logs_and_metrics(demo: Demo) -> list[tuple[str, str]]:
     found = [(path.name, path.read_text(errors="replace")) for path in (demo.home / "logs").iterdir()]
     for process in demo.status()["processes"]:
-        if process["name"] in ("registry", "eligibility", "payout", "notify"):
+        if process["name"] in ("registry", "eligibility", "payout", "notify", "monitor"):
             with urlopen(f"http://127.0.0.1:{process['port']}/metrics", timeout=10) as answer:
                 found.append((f"metrics of {process['name']}", answer.read().decode()))
     return found

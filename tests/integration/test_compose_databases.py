@@ -13,7 +13,7 @@ import pytest
 
 from salur.stack.home import read_json
 from salur.stack.postgres import EmbeddedPostgres
-from shared.events.topics import STAGES
+from shared.events.topics import OWNERS
 from shared.postgres import migrate, open_pool
 from tests.contract import compose
 from tests.stack import new_home
@@ -50,7 +50,7 @@ def _url(address: str, name: str, database: str) -> str:
     return given.replace("postgres:5432", address).replace("{service}", database)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", OWNERS)
 async def test_a_service_makes_its_tables_and_works_with_them(address: str, name: str) -> None:
     url = _url(address, name, name)
     await migrate(url, name)
@@ -61,9 +61,9 @@ async def test_a_service_makes_its_tables_and_works_with_them(address: str, name
     await pool.close()
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", OWNERS)
 async def test_a_login_can_do_nothing_elsewhere(address: str, name: str) -> None:
-    for other in set(STAGES) - {name}:
+    for other in set(OWNERS) - {name}:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await asyncpg.connect(_url(address, name, other))
     connection = await asyncpg.connect(_url(address, name, name))

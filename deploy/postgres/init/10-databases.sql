@@ -6,6 +6,7 @@
 \getenv eligibility_password ELIGIBILITY_DB_PASSWORD
 \getenv payout_password PAYOUT_DB_PASSWORD
 \getenv notify_password NOTIFY_DB_PASSWORD
+\getenv monitor_password MONITOR_DB_PASSWORD
 \getenv auditor_password AUDITOR_DB_PASSWORD
 
 CREATE ROLE registry LOGIN PASSWORD :'registry_password';
@@ -32,7 +33,13 @@ GRANT salur_notify TO notify WITH ADMIN OPTION;
 CREATE DATABASE notify OWNER notify;
 REVOKE ALL ON DATABASE notify FROM PUBLIC;
 
+CREATE ROLE monitor LOGIN PASSWORD :'monitor_password';
+CREATE ROLE salur_monitor NOLOGIN;
+GRANT salur_monitor TO monitor WITH ADMIN OPTION;
+CREATE DATABASE monitor OWNER monitor;
+REVOKE ALL ON DATABASE monitor FROM PUBLIC;
+
 -- Reads everything and writes nothing: `salur audit`, `salur trace`, `salur report`.
 CREATE ROLE auditor LOGIN PASSWORD :'auditor_password';
 GRANT pg_read_all_data TO auditor;
-GRANT CONNECT ON DATABASE registry, eligibility, payout, notify TO auditor;
+GRANT CONNECT ON DATABASE registry, eligibility, payout, notify, monitor TO auditor;
