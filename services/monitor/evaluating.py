@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 BEHIND_MAX_S: Final = 600
 """A monitor that is further behind says so and judges nothing: it would tell of what was, as if it were."""
+STALLED_S: Final = 5.0
+"""A partition that has more and did not move for so long is read again."""
 ACCOUNTS_KEPT: Final = timedelta(days=35)
 ACCOUNTS_MAX, FORGOTTEN_MAX = 200, 5_000
 
@@ -45,19 +47,18 @@ class Evaluator:
     behind_s: float = float("inf")
     last: Snapshot = field(default_factory=lambda: Snapshot(0))
     _expired_at: float = 0.0
-    _begun: bool = False
+    _looked_at: float = 0.0
 
     async def turn(self) -> int:
         """Returns 0, so that the worker pauses."""
         if not self.watch.whole:
             return 0
-        if not self._begun:
-            for tp, offset in (await self.reach.committed()).items():
-                self.watch.next_offset.setdefault(tp, offset)
-            self._begun = True
         now_s = self.now().timestamp()
         ends = await self.reach.ends(WATCHED, self.outbox.partitions)
-        until_s = looking.counted_until(self.watch.windows, ends, self.watch.next_offset, now_s)
+        until_s = looking.counted_until(self.watch.windows, ends, self.watch.continuity.next, now_s)
+        if now_s >= self._looked_at + STALLED_S:
+            self._looked_at = now_s
+            await self.watch.read_again(ends)
         self.behind_s = max(0.0, now_s - until_s)
         BEHIND_SECONDS.set(self.behind_s)
         outside = await self.reach.panes(int(until_s) - int(until_s) % 60) if self.behind_s < BEHIND_MAX_S else ()

@@ -6,8 +6,7 @@ from the messages before it is in Kafka and in the database, and by nobody else.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,9 @@ import faust
 import structlog
 from faust.types.auth import CredentialsT
 from faust.types.events import EventT
-from faust.types.tuples import TP
 
 from services.monitor import store
+from services.monitor.continuity import Continuity
 from services.monitor.counter import Counter, Received
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
@@ -50,8 +49,7 @@ class Watch:
     counter: Counter
     gather_s: float
     failure: Exception | None = None
-    next_offset: dict[TP, int] = field(default_factory=dict)
-    """Of each partition that messages were counted of."""
+    continuity: Continuity = field(default_factory=Continuity)
 
     @property
     def whole(self) -> bool:
@@ -82,17 +80,23 @@ class Watch:
                 await asyncio.Event().wait()
 
     async def bundle(self, events: Sequence[EventT[Any]]) -> None:
+        takes = self.continuity.takes
+        events = [event for event in events if takes(event.message.tp, event.message.offset)]
         payments = self.counter.bundle(map(_received, events))
         if payments:
             await self._through_trouble(payments)
         await self.windows.written()
-        reached: dict[TP, int] = defaultdict(int)
-        for event in events:
-            tp = event.message.tp
-            reached[tp] = max(reached[tp], event.message.offset + 1)
-        await cast("Any", self.app.consumer)._commit(reached)
-        for tp, offset in reached.items():
-            self.next_offset[tp] = max(offset, self.next_offset.get(tp, 0))
+        reached = {event.message.tp: event.message.offset + 1 for event in events}
+        if reached:
+            await cast("Any", self.app.consumer)._commit(reached)
+
+    async def read_again(self, ends: Mapping[Any, int]) -> None:
+        """Goes back on partitions that Faust passed messages over. `ends`: how far Kafka's partitions reach."""
+        assigned = self.app.consumer.assignment()
+        for tp, offset in self.continuity.stalled(ends).items():
+            if tp in assigned:
+                log.info("reading again", topic=tp.topic, partition=tp.partition, offset=offset)
+                await self.app.consumer.seek(tp, offset)
 
     async def _through_trouble(self, payments: Sequence[tuple[Any, Any, Any]]) -> None:
         backoff = Backoff()

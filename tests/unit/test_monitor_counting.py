@@ -4,10 +4,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from faust.types.tuples import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salur.contract.examples import CYCLE, RECIPIENT, example
+from services.monitor.continuity import Continuity
 from services.monitor.domain.counting import (
     DAY_S,
     EXPIRES_S,
@@ -145,3 +147,20 @@ def test_facts_are_read_from_real_events(model: Any, expected: dict[str, Any]) -
 def test_what_is_no_event_says_so_and_repeats_nothing(raw: bytes | None) -> None:
     with pytest.raises(Unreadable, match=r"payout\.failed is no event"):
         facts_of("payout.failed", raw)
+
+
+def test_messages_that_the_reader_passed_over_are_read_again() -> None:
+    here, other = TP("payout.failed", 0), TP("payout.failed", 1)
+    messages = Continuity()
+    messages.begin({here: 3, other: 0})
+    ends = {here: 9, other: 0}
+    assert [messages.takes(here, offset) for offset in (2, 3, 6, 7)] == [False, True, False, False]
+    assert messages.stalled(ends) == {}, "it may still come"
+    assert messages.stalled(ends) == {here: 4}
+    assert [messages.takes(here, offset) for offset in (4, 5, 6, 7, 8, 8)] == [True] * 5 + [False]
+    assert messages.stalled(ends) == messages.stalled(ends) == {}
+    # Kafka has nothing in its place, however often it is asked: the sequences say whether that is a loss.
+    assert messages.takes(other, 5) is False
+    ends = {other: 6}
+    assert [bool(messages.stalled(ends)) for _ in range(4)] == [False, True, True, True]
+    assert messages.takes(other, 5) is True
