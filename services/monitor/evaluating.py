@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 BEHIND_MAX_S: Final = 600
 """A monitor that is further behind says so and judges nothing: it would tell of what was, as if it were."""
+CURRENT_S: Final = 30
+"""Within so long of now, rules judge also what is not cut off at the last full minute."""
 STALLED_S: Final = 5.0
 """A partition that has more and did not move for so long is read again."""
 ACCOUNTS_KEPT: Final = timedelta(days=35)
@@ -64,7 +66,7 @@ class Evaluator:
         outside = await self.reach.panes(int(until_s) - int(until_s) % 60) if self.behind_s < BEHIND_MAX_S else ()
         at = datetime.fromtimestamp(until_s, UTC)
         accounts = await store.shared_accounts(self.outbox.pool, at, ACCOUNTS_KEPT, ACCOUNTS_MAX)
-        self.last = looking.snapshot(self.watch.windows, until_s, outside, accounts)
+        self.last = looking.snapshot(self.watch.windows, until_s, outside, accounts, current=self.behind_s < CURRENT_S)
         show_windows(self.watch.windows, self.last)
         if self.behind_s < BEHIND_MAX_S:
             await self.judge(self.last)

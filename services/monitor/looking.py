@@ -33,7 +33,9 @@ def counted_until(
     return until
 
 
-def snapshot(windows: Windows, until_s: float, outside: Iterable[Pane], accounts: Sequence[SharedAccount]) -> Snapshot:
+def snapshot(
+    windows: Windows, until_s: float, outside: Iterable[Pane], accounts: Sequence[SharedAccount], *, current: bool
+) -> Snapshot:
     """The windows that ended by the last full minute before `until_s`."""
     at_s = int(until_s) - int(until_s) % MINUTE_S
     registrations: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -50,6 +52,7 @@ def snapshot(windows: Windows, until_s: float, outside: Iterable[Pane], accounts
         cycles=list(cycles(windows)),
         accounts=accounts,
         since_s=min(days, default=at_s),
+        current=current,
     )
 
 

@@ -49,12 +49,9 @@ class Watch:
     counter: Counter
     gather_s: float
     failure: Exception | None = None
+    whole: bool = False
+    """Whether the tables have been read back from their changelogs. (Faust also says so before it knows of any.)"""
     continuity: Continuity = field(default_factory=Continuity)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the tables have been read back from their changelogs."""
-        return bool(cast("Any", self.app.tables).recovery.completed.is_set())
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until told to stop. Raises what it failed with."""
@@ -78,6 +75,9 @@ class Watch:
             except Exception as error:  # noqa: BLE001 - `run` raises it; raised here, Faust would go on without it
                 self.failure = error
                 await asyncio.Event().wait()
+
+    async def recovered(self) -> None:
+        self.whole = True
 
     async def bundle(self, events: Sequence[EventT[Any]]) -> None:
         takes = self.continuity.takes
@@ -144,6 +144,7 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
     topic = app.topic(
         *WATCHED, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
     )
+    windows.position.on_recover(made.recovered)
     app.agent(topic, name="monitor.count")(made.count)
     return made
 
