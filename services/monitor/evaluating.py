@@ -16,6 +16,7 @@ from services.monitor.domain.snapshot import Snapshot
 from services.monitor.figures import show_windows
 from services.monitor.intake import Reach
 from services.monitor.metrics import ALERTS_MOVED, ALERTS_OPEN, BEHIND_SECONDS, COUNTS
+from services.monitor.progress import Progress
 from services.monitor.watching import WATCHED, Watch
 from shared import clock
 from shared.events import AlertCleared, AlertRaised, Cause, Event, caused_by, first_cause
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 BEHIND_MAX_S: Final = 600
 """A monitor that is further behind says so and judges nothing: it would tell of what was, as if it were."""
-CURRENT_S: Final = 30
+CURRENT_S: Final = 45
 """Within so long of now, rules judge also what is not cut off at the last full minute."""
 STALLED_S: Final = 5.0
 """A partition that has more and did not move for so long is read again."""
@@ -50,6 +51,7 @@ class Evaluator:
     last: Snapshot = field(default_factory=lambda: Snapshot(0))
     _expired_at: float = 0.0
     _looked_at: float = 0.0
+    _progress: Progress = field(default_factory=Progress)
 
     async def turn(self) -> int:
         """Returns 0, so that the worker pauses."""
@@ -57,7 +59,7 @@ class Evaluator:
             return 0
         now_s = self.now().timestamp()
         ends = await self.reach.ends(WATCHED, self.outbox.partitions)
-        until_s = looking.counted_until(self.watch.windows, ends, self.watch.continuity.next, now_s)
+        until_s = self._progress.look(now_s, ends, self.watch.continuity.next)
         if now_s >= self._looked_at + STALLED_S:
             self._looked_at = now_s
             await self.watch.read_again(ends)
@@ -74,9 +76,12 @@ class Evaluator:
         return 0
 
     async def judge(self, snapshot: Snapshot) -> Judgement:
-        """Raises what is new and clears what is over. Another process that did so first makes this one fail whole."""
+        """Raises what is new and clears what is over; nothing where a later minute was judged before a restart."""
         at = self.now()
+        until = datetime.fromtimestamp(snapshot.at_s, UTC)
         async with self.outbox.transaction() as transaction:
+            if not await store.judges(transaction.tx, until):
+                return Judgement({}, {})
             open_now = await store.lock_open(transaction.tx)
             judgement = judge(self.rules, snapshot, open_now.keys())
             raised = await self._raise(transaction.tx, judgement.raised, at)

@@ -1,36 +1,14 @@
 """From the tables to a snapshot: what had been counted in full at some minute."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
-
-from aiokafka import TopicPartition
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from services.monitor.domain.counting import HOUR_S, MINUTE_S, Count, Position, cell_of
 from services.monitor.domain.snapshot import CycleUse, MissingEvents, Pane, SharedAccount, Snapshot
 from services.monitor.tables import Items, Windows
 
-SETTLE_S: Final = 5
-"""Events are published so long after their time, on a good day."""
 MINUTES_BACK, HOURS_BACK = 90, 26
-
-
-def counted_until(
-    windows: Windows,
-    ends: Mapping[TopicPartition, int],
-    next_offsets: Mapping[Any, int],
-    now_s: float,
-) -> float:
-    """The time up to which all events are counted: now, unless a partition holds some that are not.
-
-    Of such a partition, the time of the last one that is: events of one partition are nearly in order of time.
-    """
-    until = now_s - SETTLE_S
-    for tp, end in ends.items():
-        if end > next_offsets.get(tp, 0):
-            position = cast("Position | None", windows.position.get(f"{tp.topic}|{tp.partition}"))
-            until = min(until, position["t"] if position else 0)
-    return until
 
 
 def snapshot(

@@ -29,6 +29,15 @@ class AlertRow(NamedTuple):
     raised_id: str
 
 
+async def judges(tx: asyncpg.Connection, until: datetime) -> bool:
+    """Whether no later minute was judged yet. Whoever is told so is the only one who judges until the commit."""
+    moved: bool | None = await tx.fetchval(
+        "UPDATE judged SET until = $1 WHERE until <= $1 RETURNING true",
+        until,
+    )
+    return bool(moved)
+
+
 async def lock_open(tx: asyncpg.Connection) -> dict[Subject, asyncpg.Record]:
     """The alerts that stand, locked."""
     rows = await tx.fetch(f"SELECT {_ALERT} FROM alert WHERE cleared_at IS NULL ORDER BY rule, about FOR UPDATE")
