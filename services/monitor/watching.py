@@ -35,6 +35,7 @@ log = structlog.get_logger()
 WATCHED: Final = tuple(t.name for t in FLOW_TOPICS.values() if t.owner not in (None, "monitor"))
 """What services write. What sources and operators write is counted by its offsets: see `intake`."""
 LOOK_S: Final = 0.5
+STOP_S: Final = 3.0
 BUNDLE_MAX: Final = 20_000
 BUFFER_MAX: Final = 8_192
 
@@ -65,7 +66,9 @@ class Watch:
                 if self.app.crashed:
                     raise self.app.crash_reason or RuntimeError("Faust has crashed and does not say why")
         finally:
-            await self.app.stop()
+            # What is left then is nothing but connections: Faust may wait for ever for its own recovery to end.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.app.stop(), STOP_S)
 
     async def count(self, stream: Any) -> None:
         """The agent. Nothing is acknowledged when this raises, so it hands on what it failed with and waits."""
