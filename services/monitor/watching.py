@@ -21,6 +21,7 @@ from faust.types.events import EventT
 from services.monitor import store
 from services.monitor.continuity import Continuity
 from services.monitor.counter import Counter, Received
+from services.monitor.quiet import Quiet
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
 from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP
@@ -140,6 +141,7 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
         stream_buffer_maxsize=BUFFER_MAX,
         stream_wait_empty=False,
         web_enabled=False,
+        Monitor=Quiet,
     )
     windows = make(app, partitions)
     counter = Counter(windows)
