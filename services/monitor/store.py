@@ -79,6 +79,15 @@ async def clear_alerts(tx: asyncpg.Connection, subjects: Sequence[Subject], at: 
     )
 
 
+async def clear_raising(tx: asyncpg.Connection, raising: tuple[str, str, int], at: datetime) -> None:
+    """One raising, by rule, about and number, is over; for a recovery."""
+    await tx.execute(
+        "UPDATE alert SET cleared_at = $4 WHERE (rule, about, raising) = ($1, $2, $3) AND cleared_at IS NULL",
+        *raising,
+        at,
+    )
+
+
 async def alerts(connection: Connection, *, past: int) -> list[asyncpg.Record]:
     """Those that stand, and of the others the last `past`; the newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(
