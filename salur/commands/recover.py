@@ -10,7 +10,7 @@ from salur.console import print_json
 from salur.inside.audit.show import bars
 from salur.inside.options import HomeOption, JsonOption, one_of, printer, run
 from salur.inside.recovering import prepare
-from shared.events.topics import STAGES, Service
+from shared.events.topics import OWNERS, Service
 from shared.runtime.recovery import Recovered, recover
 
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def recover_command(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(STAGES))],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(OWNERS))],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything, say what it came to, take it back.")
     ] = False,
@@ -38,7 +38,7 @@ def recover_command(
 
     It is one transaction: when it is refused or interrupted, nothing has happened. Afterwards start the service.
     """
-    (name,) = one_of([service], STAGES, "SERVICE")
+    (name,) = one_of([service], OWNERS, "SERVICE")
     if lost_at and name != "notify":
         raise typer.BadParameter("only messages cannot be asked about; it goes with notify", param_hint="--lost-at")
     until = lost_at.astimezone() if lost_at else None
@@ -76,6 +76,8 @@ _SENTENCES = {
     "advanced_idr": "rupiah are advanced by the treasury until failures that nobody told of are known again",
     "to_ask_the_bank_about": "orders may have been sent: the bank is asked about each before anything else",
     "recipients_in_doubt": "recipients may have been paid untold: the bank is asked before more is sent to them",
+    "alerts_raised": "alerts are known as raised",
+    "alerts_cleared": "alerts are known as over",
     "messages_told_of": "messages are where their events say",
     "messages_unknown": "messages may have been sent: they are unknown, and are not sent again",
 }

@@ -12,6 +12,7 @@ from salur.stack.programs import Context
 from salur.stack.state import Wanted
 from services.eligibility import recovery as eligibility
 from services.eligibility.settings import EligibilitySettings
+from services.monitor.recovery import MonitorRecovery
 from services.notify.recovery import NotifyRecovery
 from services.payout import recovery as payout
 from services.payout.settings import PayoutSettings
@@ -73,10 +74,15 @@ def _portal(environment: dict[str, str], lost_at: datetime | None) -> Prepared:
     return Prepared(ServiceSettings.of(environment), PortalRecovery())
 
 
+def _monitor(environment: dict[str, str], lost_at: datetime | None) -> Prepared:
+    return Prepared(ServiceSettings.of(environment), MonitorRecovery())
+
+
 _PREPARE: Final[dict[Service, Callable[[dict[str, str], datetime | None], Prepared]]] = {
     "registry": _registry,
     "eligibility": _eligibility,
     "payout": _payout,
     "notify": _notify,
     "portal": _portal,
+    "monitor": _monitor,
 }

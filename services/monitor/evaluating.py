@@ -16,6 +16,7 @@ from services.monitor.domain.snapshot import Snapshot
 from services.monitor.figures import show_windows
 from services.monitor.intake import Reach
 from services.monitor.metrics import ALERTS_MOVED, ALERTS_OPEN, BEHIND_SECONDS, COUNTS
+from services.monitor.progress import Progress
 from services.monitor.watching import WATCHED, Watch
 from shared import clock
 from shared.events import AlertCleared, AlertRaised, Cause, Event, caused_by, first_cause
@@ -27,6 +28,10 @@ log = structlog.get_logger()
 
 BEHIND_MAX_S: Final = 600
 """A monitor that is further behind says so and judges nothing: it would tell of what was, as if it were."""
+CURRENT_S: Final = 45
+"""Within so long of now, rules judge also what is not cut off at the last full minute."""
+STALLED_S: Final = 5.0
+"""A partition that has more and did not move for so long is read again."""
 ACCOUNTS_KEPT: Final = timedelta(days=35)
 ACCOUNTS_MAX, FORGOTTEN_MAX = 200, 5_000
 
@@ -45,25 +50,25 @@ class Evaluator:
     behind_s: float = float("inf")
     last: Snapshot = field(default_factory=lambda: Snapshot(0))
     _expired_at: float = 0.0
-    _begun: bool = False
+    _looked_at: float = 0.0
+    _progress: Progress = field(default_factory=Progress)
 
     async def turn(self) -> int:
         """Returns 0, so that the worker pauses."""
         if not self.watch.whole:
             return 0
-        if not self._begun:
-            for tp, offset in (await self.reach.committed()).items():
-                self.watch.next_offset.setdefault(tp, offset)
-            self._begun = True
         now_s = self.now().timestamp()
         ends = await self.reach.ends(WATCHED, self.outbox.partitions)
-        until_s = looking.counted_until(self.watch.windows, ends, self.watch.next_offset, now_s)
+        until_s = self._progress.look(now_s, ends, self.watch.continuity.next)
+        if now_s >= self._looked_at + STALLED_S:
+            self._looked_at = now_s
+            await self.watch.read_again(ends)
         self.behind_s = max(0.0, now_s - until_s)
         BEHIND_SECONDS.set(self.behind_s)
         outside = await self.reach.panes(int(until_s) - int(until_s) % 60) if self.behind_s < BEHIND_MAX_S else ()
         at = datetime.fromtimestamp(until_s, UTC)
         accounts = await store.shared_accounts(self.outbox.pool, at, ACCOUNTS_KEPT, ACCOUNTS_MAX)
-        self.last = looking.snapshot(self.watch.windows, until_s, outside, accounts)
+        self.last = looking.snapshot(self.watch.windows, until_s, outside, accounts, current=self.behind_s < CURRENT_S)
         show_windows(self.watch.windows, self.last)
         if self.behind_s < BEHIND_MAX_S:
             await self.judge(self.last)
@@ -71,9 +76,12 @@ class Evaluator:
         return 0
 
     async def judge(self, snapshot: Snapshot) -> Judgement:
-        """Raises what is new and clears what is over. Another process that did so first makes this one fail whole."""
+        """Raises what is new and clears what is over; nothing where a later minute was judged before a restart."""
         at = self.now()
+        until = datetime.fromtimestamp(snapshot.at_s, UTC)
         async with self.outbox.transaction() as transaction:
+            if not await store.judges(transaction.tx, until):
+                return Judgement({}, {})
             open_now = await store.lock_open(transaction.tx)
             judgement = judge(self.rules, snapshot, open_now.keys())
             raised = await self._raise(transaction.tx, judgement.raised, at)

@@ -37,8 +37,13 @@ class Reach:
         )
         return ends
 
-    async def committed(self) -> dict[TopicPartition, int]:
-        """What the monitor's group has counted, by its committed offsets."""
+    async def begin(self, topics: Iterable[str], partitions: int) -> dict[TopicPartition, int]:
+        """Where the monitor goes on: its committed offsets, and the beginning of what it never counted."""
+        consumer = await self._open()
+        starts = await consumer.beginning_offsets([TopicPartition(t, p) for t in topics for p in range(partitions)])
+        return {**starts, **{tp: at for tp, at in (await self._committed()).items() if tp in starts}}
+
+    async def _committed(self) -> dict[TopicPartition, int]:
         client = AIOKafkaAdminClient(**self.settings.client_options())
         try:
             await start(client, self.settings)

@@ -1,39 +1,19 @@
 """From the tables to a snapshot: what had been counted in full at some minute."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
-
-from aiokafka import TopicPartition
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from services.monitor.domain.counting import HOUR_S, MINUTE_S, Count, Position, cell_of
 from services.monitor.domain.snapshot import CycleUse, MissingEvents, Pane, SharedAccount, Snapshot
 from services.monitor.tables import Items, Windows
 
-SETTLE_S: Final = 5
-"""Events are published so long after their time, on a good day."""
 MINUTES_BACK, HOURS_BACK = 90, 26
 
 
-def counted_until(
-    windows: Windows,
-    ends: Mapping[TopicPartition, int],
-    next_offsets: Mapping[Any, int],
-    now_s: float,
-) -> float:
-    """The time up to which all events are counted: now, unless a partition holds some that are not.
-
-    Of such a partition, the time of the last one that is: events of one partition are nearly in order of time.
-    """
-    until = now_s - SETTLE_S
-    for tp, end in ends.items():
-        if end > next_offsets.get(tp, 0):
-            position = cast("Position | None", windows.position.get(f"{tp.topic}|{tp.partition}"))
-            until = min(until, position["t"] if position else 0)
-    return until
-
-
-def snapshot(windows: Windows, until_s: float, outside: Iterable[Pane], accounts: Sequence[SharedAccount]) -> Snapshot:
+def snapshot(
+    windows: Windows, until_s: float, outside: Iterable[Pane], accounts: Sequence[SharedAccount], *, current: bool
+) -> Snapshot:
     """The windows that ended by the last full minute before `until_s`."""
     at_s = int(until_s) - int(until_s) % MINUTE_S
     registrations: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -50,6 +30,7 @@ def snapshot(windows: Windows, until_s: float, outside: Iterable[Pane], accounts
         cycles=list(cycles(windows)),
         accounts=accounts,
         since_s=min(days, default=at_s),
+        current=current,
     )
 
 

@@ -15,7 +15,7 @@ from services.monitor.evaluating import BEHIND_MAX_S, Evaluator
 from services.monitor.intake import Reach
 from services.monitor.rulebook import rulebook
 from services.monitor.settings import MonitorSettings
-from services.monitor.watching import Watch, topics_to_make, watch
+from services.monitor.watching import WATCHED, Watch, topics_to_make, watch
 from services.monitor.webhook import Webhook
 from shared.errors import SalurError
 from shared.events import AlertCleared, AlertRaised
@@ -75,6 +75,7 @@ async def _run(settings: MonitorSettings) -> None:
     outbox.committed = publisher.offer
     watching = watch(settings, pool, partitions)
     reach = Reach(settings)
+    watching.continuity.begin(await patiently(lambda: reach.begin(WATCHED, partitions)))
     evaluator = Evaluator(outbox, watching, reach, rulebook(), posts=settings.alert_webhook is not None)
     workers = [Worker("judge", evaluator.turn, pause_s=settings.alert_every_s)]
     webhook = None

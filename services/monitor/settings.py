@@ -13,7 +13,7 @@ class MonitorSettings(ServiceSettings):
     nice: int = 10
     alert_webhook: HttpUrl | None = Field(default=None, description="Where alerts are posted to; none: nowhere")
     alert_webhook_secret: SecretStr = Field(default=SecretStr(""), description="Signs what is posted")
-    alert_every_s: float = Field(default=10.0, gt=0, le=60, description="How often the rules are looked at")
+    alert_every_s: float = Field(default=10.0, gt=0, le=15, description="How often the rules are looked at")
     gather_s: float = Field(default=2.0, gt=0, le=30, description="Events are counted in bundles of so long")
 
     @model_validator(mode="after")

@@ -29,6 +29,15 @@ class AlertRow(NamedTuple):
     raised_id: str
 
 
+async def judges(tx: asyncpg.Connection, until: datetime) -> bool:
+    """Whether no later minute was judged yet. Whoever is told so is the only one who judges until the commit."""
+    moved: bool | None = await tx.fetchval(
+        "UPDATE judged SET until = $1 WHERE until <= $1 RETURNING true",
+        until,
+    )
+    return bool(moved)
+
+
 async def lock_open(tx: asyncpg.Connection) -> dict[Subject, asyncpg.Record]:
     """The alerts that stand, locked."""
     rows = await tx.fetch(f"SELECT {_ALERT} FROM alert WHERE cleared_at IS NULL ORDER BY rule, about FOR UPDATE")
@@ -66,6 +75,15 @@ async def clear_alerts(tx: asyncpg.Connection, subjects: Sequence[Subject], at: 
         """,
         [subject.rule for subject in subjects],
         [subject.about for subject in subjects],
+        at,
+    )
+
+
+async def clear_raising(tx: asyncpg.Connection, raising: tuple[str, str, int], at: datetime) -> None:
+    """One raising, by rule, about and number, is over; for a recovery."""
+    await tx.execute(
+        "UPDATE alert SET cleared_at = $4 WHERE (rule, about, raising) = ($1, $2, $3) AND cleared_at IS NULL",
+        *raising,
         at,
     )
 

@@ -6,8 +6,7 @@ from the messages before it is in Kafka and in the database, and by nobody else.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,11 @@ import faust
 import structlog
 from faust.types.auth import CredentialsT
 from faust.types.events import EventT
-from faust.types.tuples import TP
 
 from services.monitor import store
+from services.monitor.continuity import Continuity
 from services.monitor.counter import Counter, Received
+from services.monitor.quiet import Quiet
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
 from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 WATCHED: Final = tuple(t.name for t in FLOW_TOPICS.values() if t.owner not in (None, "monitor"))
 """What services write. What sources and operators write is counted by its offsets: see `intake`."""
 LOOK_S: Final = 0.5
+STOP_S: Final = 3.0
 BUNDLE_MAX: Final = 20_000
 BUFFER_MAX: Final = 8_192
 
@@ -50,13 +51,9 @@ class Watch:
     counter: Counter
     gather_s: float
     failure: Exception | None = None
-    next_offset: dict[TP, int] = field(default_factory=dict)
-    """Of each partition that messages were counted of."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the tables have been read back from their changelogs."""
-        return bool(cast("Any", self.app.tables).recovery.completed.is_set())
+    whole: bool = False
+    """Whether the tables have been read back from their changelogs. (Faust also says so before it knows of any.)"""
+    continuity: Continuity = field(default_factory=Continuity)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until told to stop. Raises what it failed with."""
@@ -70,7 +67,9 @@ class Watch:
                 if self.app.crashed:
                     raise self.app.crash_reason or RuntimeError("Faust has crashed and does not say why")
         finally:
-            await self.app.stop()
+            # What is left then is nothing but connections: Faust may wait for ever for its own recovery to end.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.app.stop(), STOP_S)
 
     async def count(self, stream: Any) -> None:
         """The agent. Nothing is acknowledged when this raises, so it hands on what it failed with and waits."""
@@ -81,18 +80,27 @@ class Watch:
                 self.failure = error
                 await asyncio.Event().wait()
 
+    async def recovered(self) -> None:
+        self.whole = True
+
     async def bundle(self, events: Sequence[EventT[Any]]) -> None:
+        takes = self.continuity.takes
+        events = [event for event in events if takes(event.message.tp, event.message.offset)]
         payments = self.counter.bundle(map(_received, events))
         if payments:
             await self._through_trouble(payments)
         await self.windows.written()
-        reached: dict[TP, int] = defaultdict(int)
-        for event in events:
-            tp = event.message.tp
-            reached[tp] = max(reached[tp], event.message.offset + 1)
-        await cast("Any", self.app.consumer)._commit(reached)
-        for tp, offset in reached.items():
-            self.next_offset[tp] = max(offset, self.next_offset.get(tp, 0))
+        reached = {event.message.tp: event.message.offset + 1 for event in events}
+        if reached:
+            await cast("Any", self.app.consumer)._commit(reached)
+
+    async def read_again(self, ends: Mapping[Any, int]) -> None:
+        """Goes back on partitions that Faust passed messages over. `ends`: how far Kafka's partitions reach."""
+        assigned = self.app.consumer.assignment()
+        for tp, offset in self.continuity.stalled(ends).items():
+            if tp in assigned:
+                log.info("reading again", topic=tp.topic, partition=tp.partition, offset=offset)
+                await self.app.consumer.seek(tp, offset)
 
     async def _through_trouble(self, payments: Sequence[tuple[Any, Any, Any]]) -> None:
         backoff = Backoff()
@@ -133,6 +141,7 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
         stream_buffer_maxsize=BUFFER_MAX,
         stream_wait_empty=False,
         web_enabled=False,
+        Monitor=Quiet,
     )
     windows = make(app, partitions)
     counter = Counter(windows)
@@ -140,6 +149,7 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
     topic = app.topic(
         *WATCHED, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
     )
+    windows.position.on_recover(made.recovered)
     app.agent(topic, name="monitor.count")(made.count)
     return made
 

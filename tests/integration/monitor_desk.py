@@ -22,6 +22,7 @@ from shared.events.topics import CHANGELOGS, Service
 from shared.kafka import admin, ensure_topics
 from shared.postgres import migrate, open_pool
 from shared.runtime.emit import Outbox
+from shared.runtime.patience import patiently
 from shared.runtime.publisher import Publisher
 from shared.settings import ServiceSettings
 from tests.integration.toy import empty_topics
@@ -183,7 +184,7 @@ async def desk(kafka: str, database: str, keys: Any) -> AsyncIterator[Desk]:
         while old := [name for name in await client.list_topics() if name in CHANGELOGS]:
             await client.delete_topics(old)
             await asyncio.sleep(0.05)
-    await ensure_topics(settings, CHANGELOGS)
+    await patiently(lambda: ensure_topics(settings, CHANGELOGS))
     hook = Hook()
     app = web.Application()
     app.router.add_post("/alerts", hook.post)

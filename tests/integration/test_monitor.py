@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
+from services.monitor.recovery import MonitorRecovery
 from shared.events import (
     CycleApproved,
     DeadLetter,
@@ -19,6 +22,7 @@ from shared.events import (
 )
 from shared.events.codec import decode
 from shared.events.topics import MODELS
+from shared.runtime.recovery import recover
 from tests.integration.monitor_desk import Desk, desk, minute_of
 
 CYCLE = "sembako-2026-11"
@@ -164,3 +168,14 @@ async def test_counted_once_raised_once_cleared_once(kafka: str, database: str, 
         metrics = await monitor.get("/metrics")
         assert 'salur_alerts_open{level="critical",rule="sequence-gap"} 1.0' in metrics
         assert await monitor.stop() == 0
+
+        # Its database is lost. What it told is what it knows again.
+        known = "SELECT * FROM monitor.alert ORDER BY rule, about, raising"
+        connection = await asyncpg.connect(database)
+        alerts = await connection.fetch(known)
+        await connection.execute("DROP SCHEMA monitor CASCADE")
+        done = await recover(monitor.settings, MonitorRecovery())
+        assert done.older
+        assert done.summary == {"alerts_raised": len(ups), "alerts_cleared": len(downs)}
+        assert await connection.fetch(known) == alerts
+        await connection.close()

@@ -4,10 +4,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from faust.types.tuples import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salur.contract.examples import CYCLE, RECIPIENT, example
+from services.monitor.continuity import Continuity
 from services.monitor.domain.counting import (
     DAY_S,
     EXPIRES_S,
@@ -24,6 +26,7 @@ from services.monitor.domain.counting import (
     within,
 )
 from services.monitor.domain.facts import Unreadable, facts_of
+from services.monitor.progress import SETTLE_S, Progress
 from shared.events import EligibilityDecided, PayoutConfirmed, PayoutFailed, RecipientRegistered, RegistrationRejected
 from shared.events.codec import encode
 
@@ -145,3 +148,29 @@ def test_facts_are_read_from_real_events(model: Any, expected: dict[str, Any]) -
 def test_what_is_no_event_says_so_and_repeats_nothing(raw: bytes | None) -> None:
     with pytest.raises(Unreadable, match=r"payout\.failed is no event"):
         facts_of("payout.failed", raw)
+
+
+def test_what_is_counted_in_full_never_goes_back_and_no_quiet_partition_holds_it_up() -> None:
+    progress = Progress()
+    assert progress.look(100, {"a": 5, "b": 1}, {"a": 2, "b": 1}) == 0
+    assert progress.look(110, {"a": 9, "b": 1}, {"a": 5, "b": 1}) == 100 - SETTLE_S
+    assert progress.look(120, {"a": 9, "b": 2}, {"a": 9, "b": 1}) == 110 - SETTLE_S, "one came to the quiet one"
+    assert progress.look(130, {"a": 9, "b": 2}, {"a": 9, "b": 1}) == 110 - SETTLE_S
+    assert progress.look(140, {"a": 9, "b": 2}, {"a": 9, "b": 2}) == 140 - SETTLE_S
+
+
+def test_messages_that_the_reader_passed_over_are_read_again() -> None:
+    here, other = TP("payout.failed", 0), TP("payout.failed", 1)
+    messages = Continuity()
+    messages.begin({here: 3, other: 0})
+    ends = {here: 9, other: 0}
+    assert [messages.takes(here, offset) for offset in (2, 3, 6, 7)] == [False, True, False, False]
+    assert messages.stalled(ends) == {}, "it may still come"
+    assert messages.stalled(ends) == {here: 4}
+    assert [messages.takes(here, offset) for offset in (4, 5, 6, 7, 8, 8)] == [True] * 5 + [False]
+    assert messages.stalled(ends) == messages.stalled(ends) == {}
+    # Kafka has nothing in its place, however often it is asked: the sequences say whether that is a loss.
+    assert messages.takes(other, 5) is False
+    ends = {other: 6}
+    assert [bool(messages.stalled(ends)) for _ in range(4)] == [False, True, True, True]
+    assert messages.takes(other, 5) is True

@@ -1,5 +1,6 @@
 """Each rule with its table of examples, and what an alert on the edge does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,14 @@ def test_an_alert_on_the_edge_stays_as_it_is() -> None:
 def test_alerts_about_what_is_gone_and_of_rules_that_are_gone_are_over() -> None:
     old = {Subject("no-such-rule", "x"), Subject("budget-nearly-used", "pkh-2025-Q1")}
     assert set(judge(rulebook(), cycles(1_000_000), old).cleared) == old
+
+
+def test_a_monitor_that_catches_up_judges_only_windows_that_are_whole() -> None:
+    behind = replace(cycles(1_000_000), minutes=bank(5, 5), current=False)
+    stands = Subject("village-surge", VILLAGE)
+    judged = judge(rulebook(), behind, {stands})
+    assert {subject.rule for subject in judged.raised} == {"payouts-failing", "stage-silent"}
+    assert judged.cleared == {}, "it is not over because nobody looked"
 
 
 def test_words_are_written_as_each_language_writes_numbers() -> None:

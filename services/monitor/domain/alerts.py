@@ -26,11 +26,14 @@ class Judgement(NamedTuple):
 def judge(rules: Iterable[Rule], snapshot: Snapshot, open_now: Collection[Subject]) -> Judgement:
     """Pure: the same windows and the same open alerts give the same answer, so asking twice changes nothing.
 
-    What is about nothing any more, or of a rule that is gone, is over.
+    What is about nothing any more, or of a rule that is gone, is over. Rules that need a current snapshot say nothing
+    of another one.
     """
-    found = {Subject(rule.name, f.about): f for rule in rules for f in rule.findings(snapshot)}
+    every = list(rules)
+    mute = {rule.name for rule in every if not (snapshot.current or rule.cut_off)}
+    found = {Subject(r.name, f.about): f for r in every if r.name not in mute for f in r.findings(snapshot)}
     raised = {subject: f for subject, f in found.items() if f.stands and subject not in open_now}
-    over = {subject: found.get(subject) for subject in open_now}
+    over = {subject: found.get(subject) for subject in open_now if subject.rule not in mute}
     return Judgement(raised, {s: f for s, f in over.items() if f is None or f.stands is False})
 
 

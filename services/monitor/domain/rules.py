@@ -36,9 +36,18 @@ class _Rule(BaseModel):
     runbook: str = Field(pattern=r"^docs/runbooks/[a-z-]+\.md$")
     advice: Advice
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it looks at nothing that came after the snapshot's minute; the others need a current snapshot."""
+        return False
+
 
 class _Windowed(_Rule):
     """Over hopping windows of `window_minutes`; whole hours where it tells districts apart."""
+
+    @property
+    def cut_off(self) -> bool:
+        return getattr(self, "by", "") != "district"
 
     window_minutes: int = Field(gt=0, le=90)
     for_minutes: int = Field(default=0, ge=0, le=15)

@@ -48,7 +48,8 @@ class Snapshot:
     """`at_s`: all events up to it have been counted, as far as they have come; a full minute.
 
     `minutes` know programme, channel and reason, `hours` programme, district and reason. `registrations` counts new
-    recipients by village and day. `since_s` is the oldest day that was counted.
+    recipients by village and day. `since_s` is the oldest day that was counted. `current`: hardly anything is left to
+    be counted, so what is not cut off at `at_s` (all but `minutes`) is whole too.
     """
 
     at_s: int
@@ -59,6 +60,7 @@ class Snapshot:
     cycles: Sequence[CycleUse] = ()
     accounts: Sequence[SharedAccount] = ()
     since_s: int = 0
+    current: bool = True
 
 
 class Term(NamedTuple):

@@ -29,6 +29,13 @@ $$;
 CREATE TRIGGER cleared_once BEFORE UPDATE ON alert
     FOR EACH ROW WHEN (OLD.cleared_at IS NOT NULL) EXECUTE FUNCTION refuse_change_of_cleared_alert();
 
+-- The last minute that was judged: a monitor that was started again and catches up does not judge what was judged.
+CREATE TABLE judged (
+    only_row bool PRIMARY KEY DEFAULT true CHECK (only_row),
+    until    timestamptz NOT NULL
+);
+INSERT INTO judged (until) VALUES ('-infinity');
+
 -- Events to post to the webhook: the body is the event as it stands on its topic.
 CREATE TABLE delivery (
     event_id      text        PRIMARY KEY,

@@ -180,6 +180,8 @@ class _Recovery:
             partition.take_waiting(row["first_sequence"], unpack(row["payload"]))
 
     async def _read_inputs(self, consumer: AIOKafkaConsumer) -> None:
+        if not self.importer.inputs:  # who has no stage has nothing put back either
+            return
         topics = (*self.importer.inputs, replay_topic(self.importer.service))
         places = [Place(topic, p) for topic in topics for p in range(self.partitions)]
         held = await reading.extents(consumer, places)

@@ -1,0 +1,46 @@
+"""Whether every message came, by its offset.
+
+Faust can pass over messages: what it had fetched when a rebalance or the end of a recovery stopped the flow is not
+always fetched again. Offsets of a topic of the flow have no holes, so a message that comes too early is left out, and
+the partition is read again from the one that is missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from faust.types.tuples import TP
+
+SEEKS_MAX: Final = 3
+"""So often a message is asked for; when Kafka then has another one in its place, it is gone, as the sequences tell."""
+
+
+@dataclass(slots=True)
+class Continuity:
+    """`next`: offset that each partition goes on with, everything before is counted."""
+
+    next: dict[TP, int] = field(default_factory=dict)
+    _sought: dict[TP, int] = field(default_factory=dict)
+    _looked: dict[TP, int] = field(default_factory=dict)
+
+    def begin(self, offsets: Mapping[Any, int]) -> None:
+        """Where Kafka's group stands, and where the other partitions begin."""
+        self.next.update({TP(*place): offset for place, offset in offsets.items()})
+
+    def takes(self, tp: TP, offset: int) -> bool:
+        """Whether this message is the next one."""
+        expected = self.next.get(tp, offset)
+        if offset < expected or (offset > expected and self._sought.get(tp, 0) < SEEKS_MAX):
+            return False
+        self.next[tp] = offset + 1
+        self._sought.pop(tp, None)
+        return True
+
+    def stalled(self, ends: Mapping[Any, int]) -> dict[TP, int]:
+        """Partitions that have more and did not move since the last look, with the offset to read again from."""
+        behind = {tp: at for tp, at in self.next.items() if ends.get(tp, 0) > at}
+        found = {tp: at for tp, at in behind.items() if self._looked.get(tp) == at}
+        self._looked = behind
+        for tp in found:
+            self._sought[tp] = self._sought.get(tp, 0) + 1
+        return found
