@@ -3,6 +3,9 @@
 Faust can pass over messages: what it had fetched when a rebalance or the end of a recovery stopped the flow is not
 always fetched again. Offsets of a topic of the flow have no holes, so a message that comes too early is left out, and
 the partition is read again from the one that is missing.
+
+A partition that waits its turn behind others is not read again: only where a message came too early, or where nothing
+at all was counted since the last look, or after a minute.
 """
 
 from collections.abc import Mapping
@@ -13,6 +16,8 @@ from faust.types.tuples import TP
 
 SEEKS_MAX: Final = 3
 """So often a message is asked for; when Kafka then has another one in its place, it is gone, as the sequences tell."""
+LOOKS_MAX: Final = 12
+"""For so many looks a partition may wait for others."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,9 @@ class Continuity:
     next: dict[TP, int] = field(default_factory=dict)
     _sought: dict[TP, int] = field(default_factory=dict)
     _looked: dict[TP, int] = field(default_factory=dict)
+    _unmoved: dict[TP, int] = field(default_factory=dict)
+    _early: set[TP] = field(default_factory=set)
+    _taken: bool = False
 
     def begin(self, offsets: Mapping[Any, int]) -> None:
         """Where Kafka's group stands, and where the other partitions begin."""
@@ -30,17 +38,30 @@ class Continuity:
     def takes(self, tp: TP, offset: int) -> bool:
         """Whether this message is the next one."""
         expected = self.next.get(tp, offset)
-        if offset < expected or (offset > expected and self._sought.get(tp, 0) < SEEKS_MAX):
+        if offset < expected:
+            return False
+        if offset > expected and self._sought.get(tp, 0) < SEEKS_MAX:
+            self._early.add(tp)
             return False
         self.next[tp] = offset + 1
+        self._taken = True
         self._sought.pop(tp, None)
+        self._early.discard(tp)
         return True
 
     def stalled(self, ends: Mapping[Any, int]) -> dict[TP, int]:
         """Partitions that have more and did not move since the last look, with the offset to read again from."""
         behind = {tp: at for tp, at in self.next.items() if ends.get(tp, 0) > at}
-        found = {tp: at for tp, at in behind.items() if self._looked.get(tp) == at}
-        self._looked = behind
-        for tp in found:
+        self._unmoved = {
+            tp: self._unmoved.get(tp, 0) + 1 if self._looked.get(tp) == at else 0 for tp, at in behind.items()
+        }
+        found = {
+            tp: behind[tp]
+            for tp, looks in self._unmoved.items()
+            if looks and (tp in self._early or not self._taken or looks % LOOKS_MAX == 0)
+        }
+        self._looked, self._taken = behind, False
+        for tp in found.keys() & self._early:
             self._sought[tp] = self._sought.get(tp, 0) + 1
+            self._early.discard(tp)
         return found

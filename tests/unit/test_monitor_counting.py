@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salur.contract.examples import CYCLE, RECIPIENT, example
-from services.monitor.continuity import Continuity
+from services.monitor.continuity import LOOKS_MAX, Continuity
 from services.monitor.domain.counting import (
     DAY_S,
     EXPIRES_S,
@@ -170,7 +170,25 @@ def test_messages_that_the_reader_passed_over_are_read_again() -> None:
     assert [messages.takes(here, offset) for offset in (4, 5, 6, 7, 8, 8)] == [True] * 5 + [False]
     assert messages.stalled(ends) == messages.stalled(ends) == {}
     # Kafka has nothing in its place, however often it is asked: the sequences say whether that is a loss.
-    assert messages.takes(other, 5) is False
     ends = {other: 6}
-    assert [bool(messages.stalled(ends)) for _ in range(4)] == [False, True, True, True]
+    assert messages.stalled(ends) == {}
+    for _ in range(3):
+        assert messages.takes(other, 5) is False
+        assert messages.stalled(ends) == {other: 0}
     assert messages.takes(other, 5) is True
+
+
+def test_a_partition_that_only_waits_its_turn_is_not_read_again() -> None:
+    """Under load a message can lie behind others for long; each going back would fetch it once more."""
+    busy, waiting = TP("payout.failed", 0), TP("payout.failed", 1)
+    messages = Continuity()
+    messages.begin({busy: 0, waiting: 0})
+    ends = {busy: 99, waiting: 9}
+    looks = []
+    for offset in range(LOOKS_MAX + 2):
+        messages.takes(busy, offset)
+        looks.append(messages.stalled(ends))
+    assert looks == [{}] * LOOKS_MAX + [{waiting: 0}, {}], "but none waits for ever"
+    assert messages.takes(waiting, 3) is False
+    messages.takes(busy, LOOKS_MAX + 2)
+    assert messages.stalled(ends) == {waiting: 0}, "it never came, but the one after it did"
