@@ -17,11 +17,13 @@ import faust
 import structlog
 from faust.types.auth import CredentialsT
 from faust.types.events import EventT
+from faust.types.tuples import TP
 
 from services.monitor import store
 from services.monitor.continuity import Continuity
 from services.monitor.counter import Counter, Received
 from services.monitor.quiet import Quiet
+from services.monitor.reader import FETCH_BYTES, POLL_MAX, Batch, Reader
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
 from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP
@@ -37,8 +39,10 @@ WATCHED: Final = tuple(t.name for t in FLOW_TOPICS.values() if t.owner not in (N
 """What services write. What sources and operators write is counted by its offsets: see `intake`."""
 LOOK_S: Final = 0.5
 STOP_S: Final = 3.0
-BUNDLE_MAX: Final = 20_000
-BUFFER_MAX: Final = 8_192
+BUNDLE_MAX: Final = 64
+"""Batches that are counted together."""
+BUFFER_MAX: Final = 32
+"""Batches that wait."""
 
 
 @dataclass(slots=True)
@@ -73,9 +77,9 @@ class Watch:
 
     async def count(self, stream: Any) -> None:
         """The agent. Nothing is acknowledged when this raises, so it hands on what it failed with and waits."""
-        async for events in stream.take_events(BUNDLE_MAX, within=self.gather_s):
+        async for batches in stream.take_events(BUNDLE_MAX, within=self.gather_s):
             try:
-                await self.bundle(events)
+                await self.bundle(batches)
             except Exception as error:  # noqa: BLE001 - `run` raises it; raised here, Faust would go on without it
                 self.failure = error
                 await asyncio.Event().wait()
@@ -83,14 +87,19 @@ class Watch:
     async def recovered(self) -> None:
         self.whole = True
 
-    async def bundle(self, events: Sequence[EventT[Any]]) -> None:
+    async def bundle(self, batches: Sequence[EventT[Any]]) -> None:
         takes = self.continuity.takes
-        events = [event for event in events if takes(event.message.tp, event.message.offset)]
-        payments = self.counter.bundle(map(_received, events))
+        messages: list[Received] = []
+        reached: dict[TP, int] = {}
+        for batch in (cast("Batch", event.message) for event in batches):
+            for record in batch.records:
+                if takes(batch.tp, record.offset):
+                    messages.append(_received(batch.tp, record))
+                    reached[batch.tp] = record.offset + 1
+        payments = self.counter.bundle(messages)
         if payments:
             await self._through_trouble(payments)
         await self.windows.written()
-        reached = {event.message.tp: event.message.offset + 1 for event in events}
         if reached:
             await cast("Any", self.app.consumer)._commit(reached)
 
@@ -125,7 +134,8 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
         broker_client_id=f"{MONITOR_GROUP}-{settings.instance}",
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=min(3.0, settings.session_timeout_ms / 3000),
-        broker_max_poll_records=2_000,
+        broker_max_poll_records=POLL_MAX,
+        consumer_max_fetch_size=FETCH_BYTES,
         broker_commit_livelock_soft_timeout=3600.0,
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,
@@ -143,6 +153,7 @@ def watch(settings: MonitorSettings, pool: asyncpg.Pool, partitions: int) -> Wat
         web_enabled=False,
         Monitor=Quiet,
     )
+    cast("Any", app.transport).Consumer = Reader
     windows = make(app, partitions)
     counter = Counter(windows)
     made = Watch(app, windows, pool, counter, settings.gather_s)
@@ -171,10 +182,9 @@ def topics_to_make() -> Iterable[str]:
     return (*FLOW_TOPICS, *CHANGELOGS)
 
 
-def _received(event: EventT[Any]) -> Received:
-    message = event.message
+def _received(tp: TP, record: Any) -> Received:
     sequence = None
-    for name, value in cast("Sequence[tuple[str, bytes]]", message.headers or ()):
+    for name, value in record.headers:
         if name == SEQUENCE_HEADER and value.isdigit() and len(value) <= SEQUENCE_DIGITS_MAX:
             sequence = int(value)
-    return Received(message.topic, message.partition, sequence, message.value)
+    return Received(*tp, sequence, record.value)
