@@ -3,17 +3,20 @@
 - A key is (cell, window); the window comes from Faust's TumblingWindow. The tables expire their windows themselves, by
   event time and with a tombstone in the changelog: a windowed table of Faust goes by this machine's clock, and never
   forgets what it recovered.
-- What is set goes to a changelog topic. `written` waits until Kafka has it; offsets are committed only after that.
+- What was set goes to a changelog topic when `written` is called, each key once, and `written` waits until Kafka has
+  it; offsets are committed only after that.
 - The store is memory. Counts are small and bounded by their expiry; after a restart they come from the changelog.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import faust
+from aiokafka import AIOKafkaProducer
+from faust.serializers.codecs import dumps
 from faust.tables.table import Table
-from faust.types.tuples import FutureMessage
 from faust.windows import TumblingWindow
 
 from services.monitor.domain.counting import DAY_S, EXPIRES_S, HOUR_S, MINUTE_S, Cell, Count, Position, cell_of, expired
@@ -26,22 +29,42 @@ SIZES: Final = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
 
 
 class _Kept(Table):  # type: ignore[type-arg]
-    """A table that knows which of its changes Kafka has not acknowledged yet.
+    """A table that knows which of its keys changed, and writes each of them once when it is told to.
 
+    Faust sends each change as a message of its own, through a buffer that is made for a hundred of them.
     A count is kept on the changelog's partition of the same number as the one it counts.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.pending: list[FutureMessage] = []
+        self.changed: set[Any] = set()
 
     def partition_for_key(self, key: Any) -> int:
         cell = key if isinstance(key, str) else key[0]
         return int(cell.split("|", 2)[1])
 
-    def send_changelog(self, *args: Any, **options: Any) -> FutureMessage:
-        sent = super().send_changelog(*args, **options)
-        self.pending.append(sent)
+    def on_key_set(self, key: Any, value: Any) -> None:
+        self.changed.add(key)
+
+    def on_key_del(self, key: Any) -> None:
+        self.changed.add(key)
+
+    async def send(self, producer: AIOKafkaProducer) -> list[asyncio.Future[Any]]:
+        """What changed is on its way; a key that is gone as a tombstone. The futures say what Kafka has."""
+        changed, self.changed = self.changed, set()
+        by_partition: dict[int, list[tuple[bytes, bytes | None]]] = defaultdict(list)
+        for key in changed:
+            value = dumps("json", self[key]) if key in self else None
+            by_partition[self.partition_for_key(key)].append((dumps("json", key), value))
+        topic, sent = self.changelog_topic_name, []
+        for partition, records in by_partition.items():
+            batch = producer.create_batch()
+            for key, value in records:
+                if batch.append(timestamp=None, key=key, value=value) is None:
+                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=key, value=value)
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
         return sent
 
 
@@ -56,10 +79,8 @@ class Windows(NamedTuple):
 
     async def written(self) -> None:
         """Returns when Kafka has every change so far. Raises what refused one."""
-        for table in self:
-            pending, table.pending = table.pending, []
-            if pending:
-                await asyncio.gather(*pending)
+        producer = cast("Any", self.minute.app.producer)._ensure_producer()
+        await asyncio.gather(*[future for table in self for future in await table.send(producer)])
 
     def expire(self) -> int:
         """Forgets windows that take no event any more, by the time of their own partition. Returns how many."""
