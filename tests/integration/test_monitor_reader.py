@@ -6,16 +6,40 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+from faust.serializers.codecs import dumps
+
 from services.monitor.intake import Reach
 from services.monitor.settings import MonitorSettings
+from services.monitor.tables import Windows
 from services.monitor.watching import WATCHED, watch
 from shared.events import PayoutConfirmed
 from shared.postgres import migrate, open_pool
 from shared.runtime.patience import patiently
-from tests.integration.monitor_desk import desk, minute_of
+from tests.integration.monitor_desk import Desk, desk, minute_of
 from tests.integration.test_monitor import paid
 
 EVENTS = 3_000
+
+
+async def told_once(monitor: Desk, windows: Windows) -> None:
+    """The changelog says what the table does, with far fewer records than events; what is forgotten, it forgets."""
+
+    async def changelog() -> dict[bytes, bytes]:
+        records = await monitor.records(windows.minute.changelog_topic_name)
+        assert len(records) < EVENTS / 10
+        return {record.key: record.value for record in records}
+
+    async def same(expected: dict[bytes, bytes | None]) -> None:
+        async with asyncio.timeout(20):
+            while await changelog() != expected:
+                await asyncio.sleep(0.2)
+
+    expected = {dumps("json", key): dumps("json", count) for key, count in windows.minute.items()}
+    await same(expected)
+    forgotten = next(iter(windows.minute))
+    del windows.minute[forgotten]
+    await windows.written()
+    await same({**expected, dumps("json", forgotten): None})
 
 
 async def test_going_back_while_messages_are_handed_out(kafka: str, database: str, tmp_path: Path) -> None:
@@ -46,14 +70,15 @@ async def test_going_back_while_messages_are_handed_out(kafka: str, database: st
                     await watching.read_again(ends)
                     await asyncio.sleep(0.5)
             assert not running.done(), running
+            counted: Counter[str] = Counter()
+            for (cell, _), count in watching.windows.minute.items():
+                counted[cell.split("|")[0]] += count["n"]
+            assert counted == {PayoutConfirmed.TYPE: EVENTS}
+            await told_once(monitor, watching.windows)
         finally:
             sys.setswitchinterval(switches)
             stopping.set()
             await asyncio.wait([running])
             await reach.close()
             await pool.close()
-        counted: Counter[str] = Counter()
-        for (cell, _), count in watching.windows.minute.items():
-            counted[cell.split("|")[0]] += count["n"]
-        assert counted == {PayoutConfirmed.TYPE: EVENTS}
         await running
