@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from services.portal.console import cookies
 from services.portal.console.gate import onward
+from shared.events import Problem, RegistrationRejected, SubmissionRef, Text, caused_by, first_cause
 from tests.integration import portal_desk
 from tests.integration.console_site import NIK, Site, browser, console
 from tests.integration.issuing import OFFICERS
@@ -98,6 +99,23 @@ async def test_the_overview_counts_the_own_area_only(site: Site) -> None:
             counted[subject] = int(re.search(r"<dd>(\d+)</dd>", text)[1])  # type: ignore[index]
             assert (">Polewali<" in text) == (subject in ("pusat-operasi", "polman-pengusul"))
     assert list(counted.values()) == [5, 3, 2, 1]
+
+
+async def test_the_own_rejection_does_not_tell_where_the_person_lives(site: Site) -> None:
+    mine = SubmissionRef(source="console", id="karama-operator/typed-wrong", submitted_at=portal_desk.AT)
+    problem = Problem(field="decile", code="number_range", text=Text(id="di luar batas", en="out of range"))
+    data = RegistrationRejected(submission=mine, problems=(problem,))
+    cause = first_cause(mine.id, "console")
+    event = caused_by(cause, "registry", data, subject=recipient(2), time=portal_desk.AT, distinct=("console",))
+    await site.desk.hand([event])
+    villages = {}
+    for subject in ("karama-operator", "polman-pengusul"):
+        async with browser(site, subject) as at:
+            rows = re.findall(r"<tr>.*?</tr>", (await at.get("/console/rejections")).text, re.DOTALL)
+            (row,) = [row for row in rows if mine.id in row]
+            villages[subject] = row[row.rindex("<td>") :]
+    assert "tidak diketahui" in villages["karama-operator"]
+    assert "Lekopadis" in villages["polman-pengusul"], "it is known to whoever may know it"
 
 
 async def test_unknown_and_outside_are_answered_alike(site: Site) -> None:

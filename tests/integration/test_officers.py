@@ -1,7 +1,9 @@
 """Officers' tokens: which hold, and what each officer may do at the services, which trust nobody else's word."""
 
+import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from itertools import product
@@ -26,7 +28,7 @@ from tests.integration import test_inside
 from tests.integration.audited import World
 from tests.integration.issuing import OFFICERS, Issuing, issuing
 from tests.integration.paying import desk_on
-from tests.integration.registry_desk import RIGHT, open_desk
+from tests.integration.registry_desk import RIGHT, nik_of, open_desk
 from tests.integration.test_inside import json_of
 
 world, poisoned = test_inside.world, test_inside.poisoned
@@ -200,6 +202,42 @@ async def test_officers_register_in_their_own_area_and_name(issuer: Issuing, dat
             assert (await ask("GET", f"{url}/registrations/karama-operator/form-1", mine))[0] == 200
             assert (await ask("GET", f"{url}/registrations/tinambung-operator/form-1", mine))[0] == 404
             assert (await ask("POST", f"{url}/flags", mine, {"id": "f"}))[0] == 403
+
+
+async def test_who_stands_elsewhere_is_registered_by_an_officer_of_both_areas(
+    issuer: Issuing, database: str, tmp_path: Path
+) -> None:
+    console = Source(name="console", may=frozenset({"registration"}))
+    elsewhere = {**RIGHT, "village": "7604012004"}  # Lekopadis; Karama and Lekopadis are of Tinambung
+    async with open_desk(database, tmp_path) as desk:
+        await desk.handle(desk.message("polman-1", RIGHT))  # in Karama
+        router = make_router(desk.outbox, desk.keyring, Sources([console]), desk.fingerprint, issuer.access)
+        async with served(create_app("registry", list, (router,))) as url:
+
+            async def register(subject: str, form: str, body: dict[str, Any]) -> tuple[int, Any]:
+                return await ask("POST", f"{url}/registrations", issuer.headers(subject), {"id": form, **body})
+
+            here = await register("lekopadis-operator", "form-1", elsewhere)
+            broken = await register("lekopadis-operator", "form-2", {**elsewhere, "decile": 11})
+            assert here == broken
+            assert (here[0], here[1]["code"]) == (403, "NeedsWiderArea")
+            assert not re.search(r"r-[0-9a-f]{32}|7604|Karama", json.dumps(here[1]))
+            assert await desk.emitted() == []
+            assert (await register("lekopadis-operator", "form-3", {**elsewhere, "nik": nik_of(7)}))[0] == 202
+            assert (await register("karama-operator", "form-1", RIGHT))[0] == 202
+            assert (await register("tinambung-operator", "form-1", elsewhere))[0] == 202
+            assert (await register("polman-pengusul", "form-1", elsewhere))[0] == 202
+
+            async with desk.pool.acquire() as moving:
+                step = moving.transaction()  # somebody moves to Karama while an officer of Lekopadis registers
+                await desk.pool.execute("UPDATE recipient SET village = $1", elsewhere["village"])
+                await step.start()
+                await moving.execute("UPDATE recipient SET village = $1", RIGHT["village"])
+                asked = asyncio.create_task(register("lekopadis-operator", "form-4", elsewhere))
+                await asyncio.wait({asked}, timeout=0.5)
+                assert not asked.done()
+                await step.commit()
+            assert (await asked)[0] == 403
 
 
 async def test_officers_of_the_centre_put_a_dead_letter_back_once(issuer: Issuing, poisoned: str, world: World) -> None:
