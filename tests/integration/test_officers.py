@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from fastapi import APIRouter, Depends
 from joserfc.jwk import ECKey, OctKey
 from pydantic import SecretStr
 
 from services.payout import api
+from services.payout.api import MONEY
 from services.registry.api import make_router
 from services.registry.sources import Source, Sources
 from shared.officers import IssuerAway, NotSignedIn, Verifier
@@ -132,8 +134,8 @@ async def test_who_may_propose_and_approve_a_cycle(issuer: Issuing, database: st
                     officer = OFFICERS[subject]
                     assert told["proposed_by"] == f"{officer.name} [{subject}]"
             for programme, subject in product(MAY_APPROVE, OFFICERS):
-                body = {"programme": programme, "period": "2026-01", "budget_idr": 5, "by": "Ani"}
-                await ask("POST", f"{url}/cycles", program, body)
+                body = {"programme": programme, "period": "2026-01", "budget_idr": 5}
+                await ask("POST", f"{url}/cycles", issuer.headers("pusat-pengusul"), body)
                 address = f"{url}/cycles/{programme}-2026-01/approve"
                 status, told = await ask("POST", address, issuer.headers(subject), {})
                 if subject not in MAY_APPROVE[programme]:
@@ -163,18 +165,57 @@ async def test_it_takes_two_people_whatever_they_call_themselves(
             assert (await ask("POST", f"{url}/cycles", officer("a", "Ani"), proposal))[0] == 201
             assert (await ask("POST", f"{url}/cycles", officer("a", "Ani Rahman"), proposal))[0] == 200
             address = f"{url}/cycles/sembako-2026-11/approve"
-            for headers, body in (
-                (officer("a", "Ani"), {}),
-                (officer("a", "Budi"), {}),  # the same person under another name
-                ({"Authorization": "Bearer program"}, {"by": " ani "}),  # … or through a program on the machine
+            program = {"Authorization": "Bearer program"}
+            for headers, body, code in (
+                (officer("a", "Ani"), {}, "OwnProposal"),
+                (officer("a", "Budi"), {}, "OwnProposal"),  # the same person under another name
+                (program, {"by": " ani "}, "TwoDoors"),  # … or through a program on the machine
+                (program, {"by": "Budi"}, "TwoDoors"),  # … under another name
             ):
                 status, told = await ask("POST", address, headers, body)
-                assert (status, told["code"]) == (409, "OwnProposal"), told
-            status, told = await ask("POST", address, {"Authorization": "Bearer program"}, {"by": "Budi [b]"})
+                assert (status, told["code"]) == (409, code), told
+            assert (await ask("POST", f"{url}/cycles", program, {**proposal, "by": "Ani"}))[0] == 409
+            status, told = await ask("POST", address, program, {"by": "Budi [b]"})
             assert status == 422, "a program cannot state a subject"
             assert (await ask("POST", address, officer("b", "Ani"), {}))[0] == 200, "another person of the same name"
-            with pytest.raises(Exception, match="four_eyes"):
-                await desk.rows("UPDATE cycle SET approved_by = 'Citra [a]'")
+            for name in ("Citra [a]", "Citra"):
+                with pytest.raises(asyncpg.CheckViolationError, match="four_eyes"):
+                    await desk.rows("UPDATE cycle SET approved_by = $1", name)
+            stated = {"programme": "sembako", "period": "2026-12", "budget_idr": 5, "by": "Ani"}
+            assert (await ask("POST", f"{url}/cycles", program, stated))[0] == 201
+            status, told = await ask("POST", f"{url}/cycles/sembako-2026-12/approve", officer("b", "Budi"), {})
+            assert (status, told["code"]) == (409, "TwoDoors")
+            assert "salur cycle" in told["hint"]
+
+
+SEES_MONEY = {
+    "sembako": {subject for subject, one in OFFICERS.items() if one.roles and not one.area},
+    "bantuan-polman": {subject for subject, one in OFFICERS.items() if one.roles and "7604".startswith(one.area)},
+}
+
+
+async def test_counts_and_rupiah_are_for_who_covers_the_programmes_region(
+    issuer: Issuing, database: str, tmp_path: Path
+) -> None:
+    async with desk_on(database, tmp_path / "keys.json") as desk:
+        for programme in SEES_MONEY:
+            await desk.open_cycle(400_000, programme=programme)
+        router = api.router(desk.outbox, desk.known, SecretStr("program"), issuer.access)
+        async with served(create_app("payout", list, (router,))) as url:
+            program = (await ask("GET", f"{url}/cycles", {"Authorization": "Bearer program"}))[1]
+            assert {cycle["available_idr"] for cycle in program} == {400_000}
+            shown: dict[str, set[str]] = {programme: set() for programme in SEES_MONEY}
+            for subject in [subject for subject, one in OFFICERS.items() if one.roles]:
+                headers = issuer.headers(subject)
+                for cycle in (await ask("GET", f"{url}/cycles", headers))[1]:
+                    assert (cycle["state"], cycle["budget_idr"], cycle["approved_by"]) == ("open", 400_000, "Budi")
+                    assert (await ask("GET", f"{url}/cycles/{cycle['cycle']}", headers))[1] == cycle
+                    money = {cycle[name] is not None for name in cycle if name in MONEY}
+                    assert len(money) == 1, "all or nothing"
+                    shown[cycle["programme"]] |= {subject} if money == {True} else set()
+            assert shown == SEES_MONEY
+            assert len(MONEY) == 13
+            assert SEES_MONEY["bantuan-polman"] > SEES_MONEY["sembako"]
 
 
 async def test_officers_register_in_their_own_area_and_name(issuer: Issuing, database: str, tmp_path: Path) -> None:
