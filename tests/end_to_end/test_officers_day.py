@@ -157,7 +157,7 @@ async def test_the_auditor_reads_the_record_and_puts_a_dead_letter_back(
         await check(page)
         await picture(page, f"console-record-{width}")
         rows = await page.locator("tbody").inner_text()
-        assert "mengembalikan surat mati" in rows
+        assert "mengembalikan pesan tak terolah" in rows
         await page.get_by_label("Akun petugas").fill("pusat-auditor")
         await page.get_by_role("button", name="Saring").click()
         await expect(page.locator("tbody tr").first).to_contain_text("pusat-auditor")
