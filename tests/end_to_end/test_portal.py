@@ -74,7 +74,7 @@ async def test_a_recipients_day(demo: Demo, ports: dict[str, int], chromium: Bro
             code = await code_on_phone(page, ports["carrier"], row["phone"])
             if code is None:
                 continue
-            await page.get_by_label("Kode 6 angka").fill(code)
+            await page.get_by_label("Kode 6 atau 10 angka").fill(code)
             await page.get_by_role("button", name="Buka").click()
             await page.wait_for_url("**/aid")
             await check(page)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from services.portal.store.access import Limits
 from tests.integration.portal_site import BORN, NIK, UNKNOWN, open_site, person
@@ -111,6 +112,40 @@ async def test_limits(database: str, tmp_path: Path) -> None:
         assert not await site.issue()
 
 
+async def test_whoever_comes_too_often_is_not_looked_up(database: str, tmp_path: Path) -> None:
+    """One address cannot use up the look-up process for all; nor can a network of many addresses."""
+    looked_up: list[None] = []
+
+    async def find() -> str:
+        looked_up.append(None)
+        return "r-" + "0" * 32
+
+    limits = Limits(address_hour=2, recipient_hour=100, recipient_day=100, network_hour=3)
+    async with open_site(database, tmp_path, limits) as site:
+        taken = [await site.desk.ask("203.0.113.7", find) is not None for _ in range(4)]
+        assert taken == [True, True, False, False]
+        assert len(looked_up) == 2
+        each = [await site.desk.ask(f"2001:db8:7:{n}::1", find) is not None for n in range(5)]
+        assert each == [True] * 3 + [False] * 2, "five /64 of one /48"
+        assert len(looked_up) == 5
+        assert await site.desk.ask("2001:db8:8::1", find) is not None
+
+
+async def test_an_id_on_a_topic_opens_no_request(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, person(site) as siti, person(site) as thief:
+        await siti.ask()
+        (code,) = await site.issue()
+        told = site.codes[0].data.request
+        cookie = next(held.value for held in siti.session.cookie_jar if held.key == "salur_code")
+        assert cookie not in str(await site.office.pool.fetch("SELECT * FROM code_request"))
+        assert told not in cookie
+        await thief.get("/")
+        for stolen in (told, told.removeprefix("q-")):
+            thief.session.cookie_jar.update_cookies({"salur_code": stolen}, URL(site.url))
+            assert (await thief.send("/code", code=code))[0] == 422
+        assert (await siti.send("/code", code=code))[0] == 303
+
+
 async def test_five_wrong_codes_end_a_request(database: str, tmp_path: Path) -> None:
     async with open_site(database, tmp_path) as site, person(site) as siti:
         await siti.ask()
@@ -124,10 +159,14 @@ async def test_five_wrong_codes_end_a_request(database: str, tmp_path: Path) -> 
 async def test_an_officer_hands_out_a_code(database: str, tmp_path: Path) -> None:
     async with open_site(database, tmp_path) as site, person(site) as siti:
         async with site.desk.outbox.transaction() as transaction:
+            earlier = await site.desk.issue_by_hand(transaction.tx, site.who, "officer-7")
+        async with site.desk.outbox.transaction() as transaction:
             code = await site.desk.issue_by_hand(transaction.tx, site.who, "officer-7")
+        assert len(code) == 10
         await siti.ask(UNKNOWN)
         assert (await siti.send("/code", code=code))[0] == 422, "it is this recipient's alone"
         await siti.ask()
+        assert (await siti.send("/code", code=earlier))[0] == 422, "the next one ended it"
         assert (await siti.send("/code", code=code))[0] == 303
         assert "Sembako" in (await siti.get("/aid"))[1]
         assert code not in str(await site.office.pool.fetch("SELECT * FROM code"))

@@ -1,12 +1,12 @@
 """Codes and sessions of `My aid`: asked for, issued, handed out, entered, and left.
 
-Nothing here tells a stranger whether a NIK is known: a request is one statement in every case, what follows from it
+Nothing here tells a stranger whether a NIK is known: a request is two statements in every case, what follows from it
 follows later in a worker, and a wrong code is wrong in the same way for everybody.
 """
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -17,7 +17,7 @@ import asyncpg
 
 from services.portal.metrics import CODES, REQUESTS, SIGN_INS
 from services.portal.store import access
-from services.portal.store.access import Asking, CodeRow, Limits
+from services.portal.store.access import Arrival, CodeRow, Limits
 from shared import clock
 from shared.events import CodeIssued, Event, caused_by, first_cause
 from shared.privacy.keyring import Keyring
@@ -31,6 +31,8 @@ KEPT: Final = timedelta(hours=25)
 """Requests are counted over a day, then forgotten."""
 WRONG_MAX: Final = 5
 CODE_DIGITS: Final = 6
+HAND_DIGITS: Final = 10
+"""Of a code that an officer hands out: any request of its recipient may try it, and there may be many."""
 CODE_SCHEMA: Final = "code.issued/1"
 ISSUED_AT_ONCE: Final = 200
 
@@ -49,14 +51,21 @@ class Desk:
     def pool(self) -> asyncpg.Pool:
         return self.outbox.pool
 
-    async def ask(self, recipient_id: str, address: str) -> str | None:
-        """A new request's id; None where too many came from this address."""
+    async def ask(self, address: str, find: Callable[[], Awaitable[str | None]]) -> str | None:
+        """A new request's token, for the cookie of whoever asks; None where too many came from this address.
+
+        `find` looks up the recipient's id, and is not called for those: nobody uses up the look-up process for all.
+        """
         at = self.now()
-        request = f"q-{secrets.token_hex(16)}"
-        asking = Asking(request, recipient_id, self._hash("address", _network(address)), at, at + CODE_LIVES)
-        taken = await access.ask(self.pool, asking, self.limits)
-        REQUESTS.labels("taken" if taken else "address_limited").inc()
-        return request if taken else None
+        token = secrets.token_hex(16)
+        request = _request_of(token)
+        near, wide = (self._hash("address", network) for network in networks(address))
+        if not await access.arrive(self.pool, Arrival(request, near, wide, at, at + CODE_LIVES), self.limits):
+            REQUESTS.labels("address_limited").inc()
+            return None
+        await access.ask(self.pool, request, await find() or "", at, self.limits)
+        REQUESTS.labels("taken").inc()
+        return token
 
     async def issue_due(self) -> int:
         """A worker's turn: requests of registered people get a code, which leaves as an event; others get none."""
@@ -67,7 +76,7 @@ class Desk:
             events: list[Event[CodeIssued]] = []
             for row in due:
                 if row["registered"] and row["expires_at"] > at:
-                    code = _new_code()
+                    code = _new_code(CODE_DIGITS)
                     recipient, request = row["recipient_id"], row["request_id"]
                     hashed = self._code_hash(recipient, code)
                     codes.append(CodeRow(recipient, request, None, hashed, at, row["expires_at"]))
@@ -83,20 +92,22 @@ class Desk:
         return len(due)
 
     async def issue_by_hand(self, tx: asyncpg.Connection, recipient_id: str, officer: str) -> str:
-        """A code for somebody without a phone, to be shown once: it opens any request of this recipient for CODE_LIVES.
+        """A code for somebody without a phone, to be shown once: it opens any request of this recipient for CODE_LIVES,
+        or until another is handed out.
 
         The caller has made sure that the officer may, and keeps the record of it in the same transaction.
         """
-        at, code = self.now(), _new_code()
+        at, code = self.now(), _new_code(HAND_DIGITS)
         hashed = self._code_hash(recipient_id, code)
+        await access.end_codes_by_hand(tx, recipient_id, at)
         await access.add_codes(tx, [CodeRow(recipient_id, None, officer, hashed, at, at + CODE_LIVES)])
         CODES.labels("hand").inc()
         return code
 
-    async def enter(self, request: str, code: str) -> str | None:
+    async def enter(self, asked: str, code: str) -> str | None:
         """A session's token for the right code; None for anything else, whatever the reason. WRONG_MAX tries a
-        request."""
-        at = self.now()
+        request, which `asked`, its own token, leads to."""
+        at, request = self.now(), _request_of(asked)
         async with self.outbox.transaction() as transaction:
             tx = transaction.tx
             recipient = await access.open_request(tx, request, at, WRONG_MAX)
@@ -145,18 +156,26 @@ def workers(desk: Desk) -> tuple[Worker, ...]:
     )
 
 
-def _new_code() -> str:
-    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+def _new_code(digits: int) -> str:
+    return f"{secrets.randbelow(10**digits):0{digits}d}"
 
 
 def _token_hash(token: str) -> bytes:
     return sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _network(address: str) -> str:
-    """An IPv6 address counts with its /64, which one household has to itself."""
+def _request_of(token: str) -> str:
+    """A request's id stands on topics and leads to no token."""
+    return f"q-{_token_hash(token).hex()[:32]}"
+
+
+def networks(address: str) -> tuple[str, str]:
+    """What an address counts with: an IPv6 address with its /64, which one household has to itself, and with its /48,
+    which one customer may have; an IPv4 address with itself."""
     try:
         held = ip_address(address)
     except ValueError:
-        return "unknown"
-    return str(ip_network(f"{held}/64", strict=False)) if held.version == 6 else str(held)
+        return "unknown", "unknown"
+    if held.version == 4:
+        return str(held), str(held)
+    return str(ip_network(f"{held}/64", strict=False)), str(ip_network(f"{held}/48", strict=False))

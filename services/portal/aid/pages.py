@@ -54,8 +54,8 @@ class Pages:
         person = read(typed["nik"], typed["day"], typed["month"], typed["year"], today)
         if isinstance(person, Refused):
             return self._ask(request, language, 422, wrong=person, typed=typed)
-        recipient = await self.lookup.recipient_id(person.nik)
-        asked = await self.desk.ask(recipient or "", self.door.address(request))
+        nik = person.nik
+        asked = await self.desk.ask(self.door.address(request), lambda: self.lookup.recipient_id(nik))
         if asked is None:
             return self._ask(request, language, 429, problem="too_many", typed=typed)
         answer = to(f"{LANGUAGES[language]}/code")
@@ -71,7 +71,7 @@ class Pages:
         form = await form_of(request)
         if not self._ours(request, form):
             return self._with_form(request, "code", language, 400, problem="form_old")
-        digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:10]
+        digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:12]
         token = await self.desk.enter(request.cookies.get(CODE_COOKIE, ""), digits)
         if token is None:
             return self._with_form(request, "code", language, 422, problem="code_wrong")
