@@ -102,7 +102,7 @@ async def open_site(
 ) -> AsyncIterator[Site]:
     async with portal_desk.open_desk(database, keys) as office:
         clock = Clock()
-        desk = Desk(office.outbox, office.keyring, b"s" * 32, limits, now=clock.now)
+        desk = Desk(office.outbox, office.keyring, b"s" * 32, limits, office.ends_now(clock.now), now=clock.now)
         asking = lookup_router(office.keyring, TOKEN, Allowance(1000, 1000))
         who = office.keyring.recipient_id(NIK)
         await office.hand(portal_desk.story(1, who=who))

@@ -3,12 +3,21 @@
 import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 from yarl import URL
 
+from services.portal.ends import ends_of
 from services.portal.store.access import Limits
-from tests.integration.portal_site import BORN, NIK, UNKNOWN, open_site, person
+from shared.kafka import admin
+from shared.partition import partition_of
+from shared.runtime.positions import Place
+from shared.settings import KafkaSettings
+from tests.integration import portal_desk
+from tests.integration.portal_site import BORN, NIK, UNKNOWN, Site, open_site, person
 
 
 async def test_a_recipient_gets_in_and_out(database: str, tmp_path: Path) -> None:
@@ -62,8 +71,7 @@ async def test_a_stranger_learns_nothing(database: str, tmp_path: Path) -> None:
         seen = {nik: await _all_that_shows(site, nik) for nik in (NIK, UNKNOWN)}
         assert seen[NIK] == seen[UNKNOWN]
         assert any("code_request" in query for query in seen[NIK][0])
-        states = dict(await site.office.pool.fetch("SELECT state, count(*) FROM code_request GROUP BY state"))
-        assert states == {"asked": 2}
+        assert await _states(site) == {"asked": 2}
         assert len(await site.issue()) == 1, "and only who is registered is sent a code"
 
 
@@ -129,6 +137,47 @@ async def test_whoever_comes_too_often_is_not_looked_up(database: str, tmp_path:
         assert each == [True] * 3 + [False] * 2, "five /64 of one /48"
         assert len(looked_up) == 5
         assert await site.desk.ask("2001:db8:8::1", find) is not None
+
+
+async def test_nobody_is_unknown_while_the_read_model_is_behind(database: str, tmp_path: Path) -> None:
+    """As in a rebuild: the registration stands on its topic and is not read."""
+    async with open_site(database, tmp_path) as site, person(site) as later, person(site) as nobody:
+        newcomer = site.office.keyring.recipient_id(UNKNOWN)
+        (registered, *_) = portal_desk.story(2, who=newcomer)
+        place = Place(registered.type, partition_of(newcomer.encode(), portal_desk.PARTITIONS))
+        read = site.office.offset.get(place, 0)
+        site.office.offset[place] = read + 1
+        await later.ask(UNKNOWN)
+        assert not await site.issue()
+        assert await _states(site) == {"asked": 1}
+        site.office.offset[place] = read
+        await site.office.hand([registered])
+        (code,) = await site.issue()
+        assert (await later.send("/code", code=code))[0] == 303
+        await nobody.ask("7604015708850003")
+        assert not await site.issue()
+        assert await _states(site) == {"issued": 1, "ignored": 1}, "all is read: there is no such recipient"
+
+
+async def _states(site: Site) -> dict[str, int]:
+    return dict(await site.office.pool.fetch("SELECT state, count(*) FROM code_request GROUP BY state"))
+
+
+async def test_where_topics_end_is_asked_of_kafka(kafka: str, database: str, tmp_path: Path) -> None:
+    topic = f"ends-{uuid4().hex}"
+    settings = KafkaSettings(kafka=kafka)
+    async with admin(settings) as client:
+        await client.create_topics([NewTopic(topic, portal_desk.PARTITIONS, 1)])
+    producer = AIOKafkaProducer(**settings.client_options())
+    await producer.start()
+    try:
+        for _ in range(3):
+            await producer.send_and_wait(topic, b"{}", partition=1)
+    finally:
+        await producer.stop()
+    async with portal_desk.open_desk(database, tmp_path) as office:
+        found = await ends_of(settings, office.outbox, (topic,))()
+    assert found.offsets == {Place(topic, 0): 0, Place(topic, 1): 3}
 
 
 async def test_an_id_on_a_topic_opens_no_request(database: str, tmp_path: Path) -> None:

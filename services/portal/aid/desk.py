@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from services.portal.ends import AskEnds
 from services.portal.metrics import CODES, REQUESTS, SIGN_INS
 from services.portal.store import access
 from services.portal.store.access import Arrival, CodeRow, Limits
@@ -39,12 +40,14 @@ ISSUED_AT_ONCE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`secret` keys every hash that is stored here, so that nobody who reads the tables can try codes or addresses."""
+    """`secret` keys every hash that is stored here, so that nobody who reads the tables can try codes or addresses.
+    `ends` says where the registrations end on their topic."""
 
     outbox: Outbox
     keyring: Keyring
     secret: bytes = field(repr=False)
     limits: Limits
+    ends: AskEnds
     now: Callable[[], datetime] = clock.now
 
     @property
@@ -68,10 +71,14 @@ class Desk:
         return token
 
     async def issue_due(self) -> int:
-        """A worker's turn: requests of registered people get a code, which leaves as an event; others get none."""
+        """A worker's turn: requests of registered people get a code, which leaves as an event; others get none.
+
+        While the read model is behind, as in a rebuild, nobody is taken for unknown: the request waits.
+        """
+        ends = await self.ends() if await access.unknown_waits(self.pool) else None
         at = self.now()
         async with self.outbox.transaction() as transaction:
-            due = await access.due_requests(transaction.tx, ISSUED_AT_ONCE)
+            due = await access.due_requests(transaction.tx, ISSUED_AT_ONCE, at, ends)
             codes: list[CodeRow] = []
             events: list[Event[CodeIssued]] = []
             for row in due:

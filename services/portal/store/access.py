@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import asyncpg
 
+from services.portal.ends import Ends
+
 
 class Arrival(NamedTuple):
     """Somebody who is about to ask for a code; nobody has looked for whom."""
@@ -86,19 +88,47 @@ async def ask(
     )
 
 
-async def due_requests(tx: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
-    """Requests that nobody has looked at, with whether there is such a recipient; locked."""
+async def unknown_waits(database: asyncpg.Pool) -> bool:
+    """Whether a request waits for somebody who is not registered, as far as has been read."""
+    waits: bool = await database.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM code_request AS q
+            WHERE q.state = 'asked' AND NOT EXISTS (SELECT FROM recipient AS r WHERE r.recipient_id = q.recipient_id)
+        )
+        """
+    )
+    return waits
+
+
+async def due_requests(tx: asyncpg.Connection, limit: int, at: datetime, ends: Ends | None) -> list[asyncpg.Record]:
+    """Requests about which something can be said, with whether there is such a recipient; locked.
+
+    That there is none can be said of requests from before `ends`, once everything up to there has been read; and
+    nothing more needs to be said of those that are over.
+    """
     rows: list[asyncpg.Record] = await tx.fetch(
         """
         SELECT q.request_id, q.recipient_id, q.expires_at, r.recipient_id IS NOT NULL AS registered
         FROM code_request AS q
         LEFT JOIN recipient AS r USING (recipient_id)
-        WHERE q.state = 'asked'
+        WHERE q.state = 'asked' AND (
+            r.recipient_id IS NOT NULL
+            OR q.expires_at <= $2
+            OR q.asked_at <= $3 AND NOT EXISTS (
+                SELECT FROM unnest($4::text[], $5::int[], $6::bigint[]) AS e (topic, partition, next_offset)
+                LEFT JOIN input_position AS p USING (topic, partition)
+                WHERE coalesce(p.next_offset, 0) < e.next_offset
+            )
+        )
         ORDER BY q.asked_at
         LIMIT $1
         FOR NO KEY UPDATE OF q SKIP LOCKED
         """,
         limit,
+        at,
+        ends.at if ends else None,
+        *(ends.columns() if ends else ([], [], [])),
     )
     return rows
 
