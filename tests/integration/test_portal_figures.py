@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -72,7 +73,11 @@ async def _pages_say_the_same(desk: Desk) -> None:
         async with session.get(f"{url}/figures?edition=nonsense&district='") as answer:
             assert answer.status == 404
     assert document["checkpoint"]["key"] == "key-1"
-    assert document["positions"]["recipient.registered"]
+    held = json.loads(await desk.pool.fetchval("SELECT positions FROM edition"))
+    assert held["recipient.registered"], "they stay in the table, whose hash is published"
+    told_of = json.dumps(held, sort_keys=True, separators=(",", ":")).encode()
+    assert document["positions_sha256"] == sha256(told_of).hexdigest()
+    assert "positions" not in document
     told = {
         (f["measure"], f["programme"], f["period"], f["reason"], f["area"]): f["value"] for f in document["figures"]
     }

@@ -5,12 +5,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import asyncpg
 import structlog
 
-from services.portal.domain.disclosure import Cell, granule, published
+from services.portal.domain.disclosure import Cell, granule, hidden_areas, published
 from services.portal.handler import INPUTS
 from services.portal.store import figures as store
 from services.portal.store.figures import Counted, Figure
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 APART: Final = timedelta(days=6)
 """Two editions are at least so far apart, so that their difference is no single person's."""
+_Measure: TypeAlias = tuple[str, str, str, str]
+"""Measure, programme, period, reason."""
 HOUR: Final = 2
 """Of the night at which an edition is due, on the region's clock."""
 
@@ -119,19 +121,23 @@ async def _publish(
 def rounded_figures(counted: Iterable[Counted], area: str, secret: bytes) -> list[Figure]:
     """What may be shown of these counts: by village, by district, and of the whole."""
     key = hmac.digest(secret, b"figures", "sha256")
-    grouped: dict[tuple[str, str, str, str], list[Counted]] = defaultdict(list)
+    grouped: dict[_Measure, list[Counted]] = defaultdict(list)
     for row in counted:
         grouped[row[:4]].append(row)
+    families = {name: {row.village: Cell(row.families, row.families) for row in rows} for name, rows in grouped.items()}
+    decided: dict[str, list[_Measure]] = defaultdict(list)
+    for name in families:
+        if name[0] in ("eligible", "refused"):
+            decided[name[1]].append(name)
+    hidden = hidden_areas(families, area, {("registered", "", "", ""): decided.values()})
     found: list[Figure] = []
-    for (measure, programme, period, reason), rows in sorted(grouped.items()):
-        name = "/".join((measure, programme, period, reason))
-        families = {row.village: Cell(row.families, row.families) for row in rows}
-        shown = published(families, area, name, key)
-        found += [Figure(measure, programme, period, reason, where, value) for where, value in shown.items()]
-        if measure == "paid":
+    for name, rows in sorted(grouped.items()):
+        shown = published(families[name], area, hidden[name], key)
+        found += [Figure(*name, where, value) for where, value in shown.items()]
+        if name[0] == "paid":
             paid = {row.village: Cell(row.families, row.amount_idr) for row in rows}
             total, people = sum(row.amount_idr for row in rows), sum(row.families for row in rows)
             base = granule(max(row.largest_idr for row in rows), total // max(1, people))
-            idr = published(paid, area, f"{name}/idr", key, base)
-            found += [Figure("paid_idr", programme, period, reason, where, value) for where, value in idr.items()]
+            idr = published(paid, area, hidden[name], key, base)
+            found += [Figure("paid_idr", *name[1:], where, value) for where, value in idr.items()]
     return found
