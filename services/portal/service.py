@@ -41,7 +41,9 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
         codes = desk.Desk(outbox, keyring, secret, settings.limits, registrations)
         door = Door(settings.portal_secure, settings.portal_proxies)
         aid = pages.router(pages.Pages(codes, lookup, catalogue(), door))
-        press = publish.Press(outbox.pool, settings.figures_area, settings.days, codes.secret)
+        press = publish.Press(
+            outbox.pool, settings.figures_area, settings.days, codes.secret, ends_of(settings, outbox, INPUTS)
+        )
         open_figures = figures.router(figures.FigurePages(outbox.pool, catalogue()))
         workers = (*desk.workers(codes), publish.worker(press))
 

@@ -98,7 +98,11 @@ async def person(site: Site) -> AsyncIterator[Person]:
 
 @asynccontextmanager
 async def open_site(
-    database: str, keys: Path, limits: Limits = Limits(address_hour=1000, recipient_hour=5, recipient_day=10)
+    database: str,
+    keys: Path,
+    limits: Limits = Limits(address_hour=1000, recipient_hour=5, recipient_day=10),
+    *,
+    secure: bool = False,
 ) -> AsyncIterator[Site]:
     async with portal_desk.open_desk(database, keys) as office:
         clock = Clock()
@@ -109,7 +113,7 @@ async def open_site(
         await office.hand(portal_desk.cycle_and_dead())
         async with served(create_app("lookup", list, (asking,))) as lookup_url:
             lookup = Lookup(lookup_url, TOKEN)
-            pages = Pages(desk, lookup, catalogue(), Door(secure=False))
+            pages = Pages(desk, lookup, catalogue(), Door(secure))
             async with served(create_app("portal", list, (router(pages),))) as url:
                 yield Site(url, office, desk, clock, who)
             await lookup.close()

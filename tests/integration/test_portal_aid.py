@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
@@ -219,6 +220,26 @@ async def test_an_officer_hands_out_a_code(database: str, tmp_path: Path) -> Non
         assert (await siti.send("/code", code=code))[0] == 303
         assert "Sembako" in (await siti.get("/aid"))[1]
         assert code not in str(await site.office.pool.fetch("SELECT * FROM code"))
+
+
+async def test_cookies_in_no_form_are_no_failure(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path) as site, aiohttp.ClientSession() as session:
+        for name in ("salur_form", "salur_code", "salur_aid"):
+            for path in ("/", "/code", "/aid"):
+                sent = {"Cookie": f'{name}="\\000"'}
+                async with session.get(site.url + path, headers=sent, allow_redirects=False) as answer:
+                    assert answer.status in (200, 303), (name, path)
+                    assert "Strict-Transport-Security" not in answer.headers, "on one machine without https"
+        sent = {"Cookie": 'salur_form="\\000"; salur_code="\\000"'}
+        fields = {"form": site.desk.form_token("\0"), "code": "123456"}
+        async with session.post(f"{site.url}/code", headers=sent, data=fields, allow_redirects=False) as answer:
+            assert answer.status == 422
+
+
+async def test_browsers_come_by_https_only(database: str, tmp_path: Path) -> None:
+    async with open_site(database, tmp_path, secure=True) as site, person(site) as siti:
+        for path in ("/", "/aid", "/code"):
+            assert (await siti.get(path))[2]["Strict-Transport-Security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,11 @@ async def test_an_edition(database: str, tmp_path: Path) -> None:
     async with open_desk(database, tmp_path) as desk:
         await fill(desk)
         clock = [FIRST]
-        press = Press(desk.pool, "7604", (1, 15), SECRET, now=lambda: clock[0])
+        press = Press(desk.pool, "7604", (1, 15), SECRET, desk.ends_now(lambda: clock[0]), now=lambda: clock[0])
+        place = next(iter(desk.offset))
+        desk.offset[place] += 1
+        assert await press.publish_due() == 0, "a message is not read yet"
+        desk.offset[place] -= 1
         assert await press.publish_due() == 1
         assert await press.publish_due() == 0, "once a date"
         clock[0] += timedelta(days=1)
@@ -89,6 +93,12 @@ async def _pages_say_the_same(desk: Desk) -> None:
     assert "Kab. Polewali Mandar" in page
     assert "Rp8 million" in page
     assert "<script" not in page
+
+
+async def test_nothing_is_no_edition(database: str, tmp_path: Path) -> None:
+    async with open_desk(database, tmp_path) as desk:
+        press = Press(desk.pool, "7604", (1, 15), SECRET, desk.ends_now(lambda: FIRST), now=lambda: FIRST)
+        assert await press.publish_due() == 0
 
 
 def test_when_an_edition_is_due() -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from services.portal.domain.disclosure import Cell, granule, hidden_areas, published
+from services.portal.ends import AskEnds, Ends
 from services.portal.handler import INPUTS
 from services.portal.store import figures as store
 from services.portal.store.figures import Counted, Figure
@@ -43,17 +44,18 @@ class Press:
     area: str
     days: tuple[int, ...]
     secret: bytes = field(repr=False)
+    ends: AskEnds
     now: Callable[[], datetime] = clock.now
 
     async def publish_due(self) -> int:
-        """A worker's turn."""
+        """A worker's turn. Nothing while something is unread, or nobody is registered: the next looks again."""
         at = self.now()
         due = due_on(at, self.days)
         last = await store.newest(self.pool)
         if due is None or (last is not None and due - last["edition"] < APART):
             return 0
         try:
-            return int(await publish(self.pool, self.area, due, at, self.secret))
+            return int(await publish(self.pool, self.area, due, at, self.secret, read_up_to=await self.ends()))
         except TooSoon:  # another instance was quicker
             return 0
 
@@ -77,17 +79,19 @@ async def publish(
     *,
     checkpoint: Mapping[str, str] | None = None,
     instead: bool = False,
+    read_up_to: Ends | None = None,
 ) -> bool:
-    """Counts, rounds and keeps everything in one look at the database. False where the date has its edition already.
+    """Counts, rounds and keeps everything in one look at the database. False where the date has its edition already,
+    or, with `read_up_to`, where that much is not read yet or nobody is registered.
 
     `instead`: a younger edition than APART is taken back for this one. Raises TooSoon without it.
     """
     if isinstance(database, asyncpg.Pool):
         async with database.acquire() as connection:
             return await _publish(
-                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead
+                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead, read_up_to
             )
-    return await _publish(database, area, edition, at, secret, checkpoint, instead)
+    return await _publish(database, area, edition, at, secret, checkpoint, instead, read_up_to)
 
 
 async def _publish(
@@ -98,9 +102,13 @@ async def _publish(
     secret: bytes,
     checkpoint: Mapping[str, str] | None,
     instead: bool,
+    read_up_to: Ends | None,
 ) -> bool:
     async with connection.transaction(isolation="repeatable_read"):
         await store.take_time(connection)
+        if read_up_to is not None and not await store.is_complete(connection, read_up_to):
+            log.info("the open figures wait: the read model is behind or empty", edition=str(edition))
+            return False
         last = await store.newest(connection)
         if last is not None and edition - last["edition"] < APART:
             if not instead:
