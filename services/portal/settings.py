@@ -18,6 +18,7 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
     lookup_url: HttpUrl = Field(description="Where the look-up process answers")
     lookup_token: SecretStr = Field(min_length=16, description="What it is shown")
     code_requests_address_hour: int = Field(default=60, ge=1, description="Requests for a code an hour and address")
+    code_requests_network_hour: int = Field(default=600, ge=1, description="Requests for a code an hour and IPv6 /48")
     code_requests_hour: int = Field(default=5, ge=1, description="Requests for a code an hour and recipient")
     code_requests_day: int = Field(default=10, ge=1, description="Requests for a code a day and recipient")
     figures_area: str = Field(
@@ -37,4 +38,9 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.code_requests_address_hour, self.code_requests_hour, self.code_requests_day)
+        return Limits(
+            self.code_requests_address_hour,
+            self.code_requests_hour,
+            self.code_requests_day,
+            self.code_requests_network_hour,
+        )

@@ -52,8 +52,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: FastAPI, host: str, port: int, stopping: asyncio.Event) -> None:
-    """Serves until `stopping` is set, then finishes the requests at hand."""
-    server = _Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
+    """Serves until `stopping` is set, then finishes the requests at hand.
+
+    The client's address is the connection's: what headers say of it counts only where a service is told of proxies.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", proxy_headers=False
+    )
+    server = _Server(config)
     serving = asyncio.create_task(server.serve())
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
