@@ -65,6 +65,8 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
             await acts.close()
             reading.terminate()
 
-        return Service(Stage("portal", INPUTS, handle), workers, (aid, open_figures, *console), close)
+        public = (aid, open_figures, *console)
+        stage = Stage("portal", INPUTS, handle)
+        return Service(stage, workers, close=close, public=public, public_port=settings.portal_port)
 
     return parts

@@ -13,6 +13,7 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
     portal_secret: SecretStr = Field(
         min_length=16, description="Keys the hashes of codes, addresses and forms; the same for all instances"
     )
+    portal_port: int = Field(default=0, ge=0, le=65535, description="Of all pages; metrics and readiness are not there")
     portal_secure: bool = Field(default=True, description="Cookies by https only; false for a demo on one machine")
     portal_proxies: int = Field(default=0, ge=0, le=5, description="Proxies in front that add to X-Forwarded-For")
     lookup_url: HttpUrl = Field(description="Where the look-up process answers")

@@ -30,6 +30,16 @@ def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[A
     def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    return _with_answers(app, routers)
+
+
+def create_public_app(service: str, routers: tuple[APIRouter, ...]) -> FastAPI:
+    """For everybody: these endpoints alone. Metrics, readiness and a description of the interface would tell strangers
+    what the process does."""
+    return _with_answers(FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None, openapi_url=None), routers)
+
+
+def _with_answers(app: FastAPI, routers: tuple[APIRouter, ...]) -> FastAPI:
     http_errors.install(app)
 
     @app.exception_handler(SalurError)

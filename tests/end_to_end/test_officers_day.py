@@ -41,7 +41,7 @@ async def chrome() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console(demo: Demo) -> str:
-    return f"http://127.0.0.1:{json.loads((demo.home / 'ports.json').read_text())['portal-0']}/console"
+    return f"http://127.0.0.1:{json.loads((demo.home / 'ports.json').read_text())['portal-public-0']}/console"
 
 
 async def check(page: Page) -> None:
