@@ -21,6 +21,8 @@ from salur.population import FAMILIES_MAX, generate
 from salur.report import find
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
+from salur.stack.ports import PortBook
+from salur.stack.programs import PUBLIC
 from salur.stack.status import status
 from services.portal.settings import PortalSettings
 from shared.clock import now
@@ -81,7 +83,7 @@ def _publish_figures(home: Home, settings: Settings) -> None:
 
 def _what_next(home: Home) -> None:
     ports = {p.name: p.port for p in status(home, with_lag=False).processes}
-    portal = f"http://127.0.0.1:{ports.get('portal')}"
+    portal = f"http://127.0.0.1:{PortBook(home.ports).port(f'{PUBLIC}-0')}"
     salur = Path(sys.executable).parent / "salur"
     families = _shortest(home.root / "demo" / "registrations.csv")
     out.rule("look around")

@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import salur
 from salur.stack.credentials import Credentials, credentials, sources_file
@@ -115,6 +115,10 @@ class Program:
     """Finds a process that no supervisor wrote down, where the mark in its environment cannot."""
 
 
+PUBLIC: Final = "portal-public"
+"""Under this name stands the port of the portal's pages; its own is for metrics and readiness."""
+
+
 def answers(context: Context, name: str, instance: int, path: str) -> bool:
     """Whether GET `path` at the program's port answers 200."""
     connection = http.client.HTTPConnection(LOOPBACK, context.port(name, instance), timeout=2)
@@ -139,8 +143,9 @@ def python_program(
     scalable: bool = False,
     stop_rank: int = STOP_SERVICES,
     options_as_env: bool = False,
+    also_ports: tuple[str, ...] = (),
 ) -> Program:
-    """`python -m module` with one HTTP port.
+    """`python -m module` with one HTTP port, and those named in `also_ports`.
 
     The user's options for it (`--set NAME.option=value`) become arguments, or variables with `options_as_env`.
     """
@@ -158,7 +163,8 @@ def python_program(
         return Launch(argv, every_env, _CODE, context.port(name, instance))
 
     def before(context: Context, instance: int) -> None:
-        context.ports.claim(f"{name}-{instance}")
+        for port in (name, *also_ports):
+            context.ports.claim(f"{port}-{instance}")
         prepare(context)
 
     return Program(
@@ -198,6 +204,7 @@ def service(
     holds_keys: bool = True,
     scalable: bool = True,
     ready_path: str = "/readyz",
+    also_ports: tuple[str, ...] = (),
 ) -> Program:
     """`python -m services.NAME`.
 
@@ -218,6 +225,7 @@ def service(
             "SALUR_INSTANCE": str(instance),
             "SALUR_HOME": str(context.home.root),
             "SALUR_OIDC_ISSUER": context.url("issuer"),
+            **({"SALUR_PORTAL_PORT": str(context.port(PUBLIC, instance))} if PUBLIC in also_ports else {}),
             **{key: value for system in knows for key, value in _OUTSIDE[system](context).items()},
         }
 
@@ -230,6 +238,7 @@ def service(
         depends_on=("kafka", "postgres"),
         scalable=scalable,
         options_as_env=True,
+        also_ports=also_ports,
     )
 
 
@@ -287,7 +296,7 @@ def _knows_officers(context: Context) -> dict[str, str]:
 def _knows_console(context: Context) -> dict[str, str]:
     """Where the acts of officers go, and how the console proves itself to the officers' issuer."""
     return {
-        "SALUR_PORTAL_URL": context.url("portal"),
+        "SALUR_PORTAL_URL": context.url(PUBLIC),
         "SALUR_OIDC_CLIENT_SECRET": context.credentials.issuer_secret,
         **{f"SALUR_{name.upper()}_URL": context.url(name) for name in ("registry", "eligibility", "payout", "notify")},
     }
@@ -352,7 +361,7 @@ PROGRAMS: tuple[Program, ...] = (
         lambda context: (
             *("--issuer", context.url("issuer")),
             *("--client-secret", context.credentials.issuer_secret),
-            *("--redirect", f"{context.url('portal')}/console/signed-in"),
+            *("--redirect", f"{context.url(PUBLIC)}/console/signed-in"),
         ),
     ),
     service("registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources",)),
@@ -360,7 +369,7 @@ PROGRAMS: tuple[Program, ...] = (
     service("payout", opens=("payment",), knows=("bank", "officers")),
     service("notify", opens=("contact", "access"), knows=("carrier",)),
     _lookup(),
-    service("portal", opens=("particulars", "access"), knows=("lookup", "console")),
+    service("portal", opens=("particulars", "access"), knows=("lookup", "console"), also_ports=(PUBLIC,)),
     # Nobody waits for it: it opens nothing, and counts what was while it was away.
     service("monitor", holds_keys=False, scalable=False, ready_path="/healthz"),
 )

@@ -4,7 +4,7 @@ Whoever proposes a cycle does not approve it: two people, by the subjects of the
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import asyncpg
 from fastapi import APIRouter, Depends, Path, Response
@@ -13,8 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from services.payout import events
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
-from services.payout.domain.periods import check_period, cycle_id, same_officer
-from services.payout.officers import acting, caller_with, check_may_approve, check_may_look, check_may_propose
+from services.payout.domain.periods import check_period, cycle_id, same_door, same_officer
+from services.payout.officers import (
+    acting,
+    caller_with,
+    check_may_approve,
+    check_may_look,
+    check_may_propose,
+    may_see_money,
+)
 from services.payout.store import cycles, doubts, ledger
 from shared.clock import now
 from shared.errors import SalurError
@@ -49,7 +56,10 @@ class Approval(BaseModel):
 
 
 class CycleView(BaseModel):
-    """A cycle with its accounts and the counts of its payouts; amounts in rupiah."""
+    """A cycle with its accounts and the counts of its payouts; amounts in rupiah.
+
+    Accounts and counts are those of the programme's whole region, and null for an officer of a part of it.
+    """
 
     cycle: str
     programme: str
@@ -57,24 +67,28 @@ class CycleView(BaseModel):
     mode: Literal["continuous", "ranked"]
     state: Literal["proposed", "open", "closing", "closed"]
     budget_idr: int
-    funded_idr: int
-    available_idr: int
-    reserved_idr: int
-    in_transit_idr: int
-    paid_idr: int
-    returned_idr: int
-    queued: int
-    queued_idr: int
-    ordered: int
-    at_the_bank: int
-    confirmed: int
-    failed: int
-    cancelled: int
+    funded_idr: int | None
+    available_idr: int | None
+    reserved_idr: int | None
+    in_transit_idr: int | None
+    paid_idr: int | None
+    returned_idr: int | None
+    queued: int | None
+    queued_idr: int | None
+    ordered: int | None
+    at_the_bank: int | None
+    confirmed: int | None
+    failed: int | None
+    cancelled: int | None
     proposed_by: str
     proposed_at: datetime
     approved_by: str | None
     approved_at: datetime | None
     closed_at: datetime | None
+
+
+MONEY: Final = frozenset(name for name, field in CycleView.model_fields.items() if field.annotation == int | None)
+"""The fields that `may_see_money` decides about."""
 
 
 class NoSuchCycle(SalurError):
@@ -105,6 +119,10 @@ class ApprovedAlready(CycleConflict):
 
 class OwnProposal(CycleConflict):
     """Whoever proposes does not approve."""
+
+
+class TwoDoors(CycleConflict):
+    """One has proposed by an own token and the other only states a name, or the other way round."""
 
 
 class OpenedLater(CycleConflict):
@@ -170,6 +188,11 @@ async def approve(
             if same_officer(row["approved_by"], by):
                 return await _described(tx, cycle)
             raise ApprovedAlready(f"{row['approved_by']} has approved {cycle} already; it is {row['state']}")
+        if not same_door(row["proposed_by"], by):
+            raise TwoDoors(
+                f"{row['proposed_by']} has proposed {cycle}, and {by} approves by another door",
+                hint="propose and approve by the same door: both with officers' own accounts, or both by `salur cycle`",
+            )
         if same_officer(row["proposed_by"], by):
             raise OwnProposal(f"{by} has proposed {cycle}", hint="another officer must approve it")
         _check_order(row, list(rows.values()))
@@ -187,25 +210,29 @@ def router(outbox: Outbox, known: Configuration, token: SecretStr | None, access
     routes = APIRouter(prefix="/cycles", tags=["cycles"])
     Caller = Annotated[Officer | None, Depends(caller)]  # noqa: N806 - a type
 
+    def view(found: dict[str, Any], officer: Officer | None) -> CycleView:
+        hidden = () if may_see_money(officer, known.programmes.get(found["programme"])) else MONEY
+        return CycleView(**found | dict.fromkeys(hidden))
+
     @routes.post("", status_code=201)
     async def propose_cycle(proposal: Proposal, response: Response, officer: Caller) -> CycleView:
         found, new = await propose(outbox, known, proposal, officer)
         response.status_code = 201 if new else 200
-        return CycleView(**found)
+        return view(found, officer)
 
     @routes.post("/{cycle}/approve")
     async def approve_cycle(cycle: CycleName, approval: Approval, officer: Caller) -> CycleView:
-        return CycleView(**await approve(outbox, known, cycle, approval.by, officer))
+        return view(await approve(outbox, known, cycle, approval.by, officer), officer)
 
     @routes.get("")
     async def list_cycles(officer: Caller) -> list[CycleView]:
         check_may_look(officer)
-        return [CycleView(**found) for found in await cycles.all_described(outbox.pool)]
+        return [view(found, officer) for found in await cycles.all_described(outbox.pool)]
 
     @routes.get("/{cycle}")
     async def show_cycle(cycle: CycleName, officer: Caller) -> CycleView:
         check_may_look(officer)
-        return CycleView(**await _described(outbox.pool, cycle))
+        return view(await _described(outbox.pool, cycle), officer)
 
     return routes
 

@@ -97,6 +97,11 @@ def check_may_look(officer: Officer | None) -> None:
         officer.need("read", "enter", "approve", "audit")
 
 
+def may_see_money(officer: Officer | None, programme: Programme | None) -> bool:
+    """Whether a cycle's counts and rupiah, which are of the programme's whole region, are for this officer."""
+    return officer is None or officer.covers(programme.area if programme else "")
+
+
 def _check_level(officer: Officer) -> None:
     if len(officer.area) > REGENCY:
         raise MayNot(f"cycles are the business of a regency and above, and {officer.name} is of the {officer.level}")

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from services.portal.aid import desk, pages
 from services.portal.console.parts import make_console
+from services.portal.ends import ends_of
 from services.portal.figures import pages as figures
 from services.portal.figures import publish
 from services.portal.handler import INPUTS, handle
@@ -11,6 +12,7 @@ from services.portal.lookup import Lookup
 from services.portal.settings import PortalSettings
 from services.portal.texts import catalogue
 from services.portal.web import Door
+from shared.events.registrations import RecipientRegistered
 from shared.officers import Officer
 from shared.postgres import open_pool
 from shared.privacy.keyring import Keyring
@@ -34,10 +36,14 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
 
     async def parts(outbox: Outbox, keyring: Keyring) -> Service:
         lookup = Lookup(str(settings.lookup_url), settings.lookup_token.get_secret_value())
-        codes = desk.Desk(outbox, keyring, settings.portal_secret.get_secret_value().encode(), settings.limits)
+        registrations = ends_of(settings, outbox, (RecipientRegistered.TYPE,))
+        secret = settings.portal_secret.get_secret_value().encode()
+        codes = desk.Desk(outbox, keyring, secret, settings.limits, registrations)
         door = Door(settings.portal_secure, settings.portal_proxies)
         aid = pages.router(pages.Pages(codes, lookup, catalogue(), door))
-        press = publish.Press(outbox.pool, settings.figures_area, settings.days, codes.secret)
+        press = publish.Press(
+            outbox.pool, settings.figures_area, settings.days, codes.secret, ends_of(settings, outbox, INPUTS)
+        )
         open_figures = figures.router(figures.FigurePages(outbox.pool, catalogue()))
         workers = (*desk.workers(codes), publish.worker(press))
 
@@ -59,6 +65,8 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
             await acts.close()
             reading.terminate()
 
-        return Service(Stage("portal", INPUTS, handle), workers, (aid, open_figures, *console), close)
+        public = (aid, open_figures, *console)
+        stage = Stage("portal", INPUTS, handle)
+        return Service(stage, workers, close=close, public=public, public_port=settings.portal_port)
 
     return parts

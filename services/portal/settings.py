@@ -13,11 +13,13 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
     portal_secret: SecretStr = Field(
         min_length=16, description="Keys the hashes of codes, addresses and forms; the same for all instances"
     )
+    portal_port: int = Field(default=0, ge=0, le=65535, description="Of all pages; metrics and readiness are not there")
     portal_secure: bool = Field(default=True, description="Cookies by https only; false for a demo on one machine")
     portal_proxies: int = Field(default=0, ge=0, le=5, description="Proxies in front that add to X-Forwarded-For")
     lookup_url: HttpUrl = Field(description="Where the look-up process answers")
     lookup_token: SecretStr = Field(min_length=16, description="What it is shown")
     code_requests_address_hour: int = Field(default=60, ge=1, description="Requests for a code an hour and address")
+    code_requests_network_hour: int = Field(default=600, ge=1, description="Requests for a code an hour and IPv6 /48")
     code_requests_hour: int = Field(default=5, ge=1, description="Requests for a code an hour and recipient")
     code_requests_day: int = Field(default=10, ge=1, description="Requests for a code a day and recipient")
     figures_area: str = Field(
@@ -37,4 +39,9 @@ class PortalSettings(ServiceSettings, ConsoleSettings):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.code_requests_address_hour, self.code_requests_hour, self.code_requests_day)
+        return Limits(
+            self.code_requests_address_hour,
+            self.code_requests_hour,
+            self.code_requests_day,
+            self.code_requests_network_hour,
+        )

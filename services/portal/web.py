@@ -29,9 +29,11 @@ class Door(NamedTuple):
     proxies: int = 0
 
     def address(self, request: Request) -> str:
-        """The caller's, as the outermost proxy of ours saw it."""
+        """The caller's, as the outermost proxy of ours saw it. Headers are counted from their end, over all lines of
+        them: what stands further in front anybody may have written."""
         if self.proxies:
-            hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+            hops = [hop.strip() for hop in ",".join(request.headers.getlist("x-forwarded-for")).split(",")]
+            hops = [hop for hop in hops if hop]
             if len(hops) >= self.proxies:
                 return hops[-self.proxies]
         return request.client.host if request.client else "unknown"

@@ -10,14 +10,18 @@ from datetime import datetime
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 
+import asyncpg
 import orjson
+import structlog
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from services.registry import officers, store
+from services.registry.domain.checks import check_registration
 from services.registry.domain.problems import CATALOGUE
 from services.registry.fingerprint import Fingerprint
+from services.registry.reference import reference
 from services.registry.sources import MODELS, Kind, Source, Sources
 from shared.clock import now
 from shared.errors import SalurError
@@ -28,6 +32,8 @@ from shared.officers.access import bearer, looks_signed
 from shared.privacy import Keyring, SealedSubmission, open_submission, seal_submission
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, pad_json
 from shared.runtime import Outbox
+
+log = structlog.get_logger()
 
 _BODY_BYTES_MAX: Final = 2 * SUBMISSION_BYTES_MAX
 _ID = TypeAdapter(EventId)
@@ -124,6 +130,8 @@ def _add(
             )
             if (known_digest, known_kind) != (digest, kind):
                 raise IdReused("this id was used for another content", hint=CATALOGUE["id_reused"].en)
+            if new and officer:
+                await _check_standing(transaction.tx, keyring, officer, plaintext)
             if new:
                 transaction.emit([_event(kind, source.name, submission_id, submitted_at, sealed, request)])
         row = await store.standing(outbox.pool, source.name, submission_id, kind)
@@ -143,6 +151,19 @@ def _add(
 
     router.add_api_route(path, submit, methods=["POST"], name=f"submit a {kind}")
     router.add_api_route(f"{path}/{{submission_id:path}}", ask, methods=["GET"], name=f"what became of a {kind}")
+
+
+async def _check_standing(tx: asyncpg.Connection, keyring: Keyring, officer: Officer, plaintext: bytes) -> None:
+    """Raises officers.NeedsWiderArea. In the transaction that takes the submission, so that nobody moves meanwhile."""
+    nik = check_registration(plaintext, reference()).nik
+    village = await store.village(tx, keyring.recipient_id(nik)) if nik else None
+    if village is None:
+        return
+    try:
+        officers.check_standing(officer, village)
+    except officers.NeedsWiderArea:
+        log.warning("an officer may not register somebody of another area", officer=officer.subject, area=officer.area)
+        raise
 
 
 def _submitter_of(

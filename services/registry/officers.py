@@ -15,6 +15,10 @@ from shared.officers import MayNot, Officer
 CONSOLE: Final = "console"
 
 
+class NeedsWiderArea(MayNot):
+    """The person stands in another area. Where, and whether this officer may see it, is not told."""
+
+
 class NotAsked(SalurError):
     """Officers send the fields as they are."""
 
@@ -41,6 +45,18 @@ def submission_id(officer: Officer, form: str) -> str:
 def check_own(officer: Officer, asked: str) -> bool:
     """Whether this is a submission of the officer's own."""
     return asked.startswith(submission_id(officer, ""))
+
+
+def check_standing(officer: Officer, village: str) -> None:
+    """Raises NeedsWiderArea where the person who is to be registered stands outside the officer's area already.
+
+    Else whoever knows a NIK moves its family into the own village, and its money to another account.
+    """
+    if not officer.covers(village):
+        raise NeedsWiderArea(
+            "this registration must be made by an officer of a wider area (regency or centre)",
+            hint="send the person there, or the form",
+        )
 
 
 def check_area(officer: Officer, body: Mapping[str, Any]) -> None:

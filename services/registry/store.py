@@ -161,6 +161,17 @@ async def registered(tx: asyncpg.Connection, recipients: Collection[str]) -> dic
     }
 
 
+async def village(tx: asyncpg.Connection, recipient_id: str) -> str | None:
+    """Where this person stands, until the transaction ends; None for somebody who is not registered.
+
+    It waits for whoever is changing it, and sees what they made of it.
+    """
+    found: str | None = await tx.fetchval(
+        "SELECT village FROM recipient WHERE recipient_id = $1 FOR SHARE", recipient_id
+    )
+    return found
+
+
 async def insert_recipients(tx: asyncpg.Connection, rows: Sequence[RecipientRow]) -> None:
     await tx.copy_records_to_table("recipient", records=rows, columns=RecipientRow._fields)
 

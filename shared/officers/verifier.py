@@ -5,7 +5,7 @@ with a public key, so that neither `none` nor a public key used as a secret open
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ ALGORITHMS: Final = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 TOKEN_CHARACTERS_MAX: Final = 8_000
 LEEWAY_S: Final = 5
 KEYS_LIFE_S: Final = 3_600.0
+KEYS_TRUST_S: Final = 24 * 3_600.0
+"""So long known keys hold while the issuer cannot be asked: one that it has withdrawn must not open for ever."""
 KEYS_PAUSE_S: Final = 10.0
 """Not more often are keys fetched anew: a made-up key id in a token must not call the issuer each time."""
 ANSWER_MAX_S: Final = 5.0
@@ -32,10 +34,14 @@ class IssuerAway(Trouble):
 
 
 class Verifier:
-    """One a process: it remembers the issuer's keys. Without an issuer in the settings no officer is let in."""
+    """One a process: it remembers the issuer's keys. Without an issuer in the settings no officer is let in.
 
-    def __init__(self, settings: OfficerSettings) -> None:
+    `clock`: seconds that never go back; it says how old the keys are, and never whether a token has expired.
+    """
+
+    def __init__(self, settings: OfficerSettings, clock: Callable[[], float] = monotonic) -> None:
         self._settings = settings
+        self._clock = clock
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = -KEYS_LIFE_S
         self._fetching = asyncio.Lock()
@@ -83,24 +89,25 @@ class Verifier:
         """The issuer's keys, fetched anew where they are old or lack this one. Raises NotSignedIn, IssuerAway."""
         if not self._fresh(key_id):
             async with self._fetching:
-                if not self._fresh(key_id) and monotonic() - self._tried_at >= KEYS_PAUSE_S:
-                    self._tried_at = monotonic()
+                if not self._fresh(key_id) and self._clock() - self._tried_at >= KEYS_PAUSE_S:
+                    self._tried_at = self._clock()
                     await self._fetch()
-        if self._keys is None:
+        if self._keys is None or self._clock() - self._fetched_at >= KEYS_TRUST_S:
             raise IssuerAway("the officers' issuer does not answer", hint="try again in a moment")
         if not _holds(self._keys, key_id):
             raise NotSignedIn("the token is signed with a key that the issuer does not publish", hint="sign in again")
         return self._keys
 
     def _fresh(self, key_id: str) -> bool:
-        return self._keys is not None and monotonic() - self._fetched_at < KEYS_LIFE_S and (_holds(self._keys, key_id))
+        young = self._clock() - self._fetched_at < KEYS_LIFE_S
+        return self._keys is not None and young and _holds(self._keys, key_id)
 
     async def _fetch(self) -> None:
-        """What is known already is kept where the issuer is away."""
+        """What is known already is kept where the issuer is away, for KEYS_TRUST_S."""
         try:
             metadata = await discovered(self._settings)
             self._keys = KeySet.import_key_set(await _json(metadata["jwks_uri"]))
-            self._fetched_at = monotonic()
+            self._fetched_at = self._clock()
         except (IssuerAway, JoseError, KeyError, ValueError, TypeError):
             return
 

@@ -30,6 +30,16 @@ def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[A
     def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    return _with_answers(app, routers)
+
+
+def create_public_app(service: str, routers: tuple[APIRouter, ...]) -> FastAPI:
+    """For everybody: these endpoints alone. Metrics, readiness and a description of the interface would tell strangers
+    what the process does."""
+    return _with_answers(FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None, openapi_url=None), routers)
+
+
+def _with_answers(app: FastAPI, routers: tuple[APIRouter, ...]) -> FastAPI:
     http_errors.install(app)
 
     @app.exception_handler(SalurError)
@@ -52,8 +62,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: FastAPI, host: str, port: int, stopping: asyncio.Event) -> None:
-    """Serves until `stopping` is set, then finishes the requests at hand."""
-    server = _Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
+    """Serves until `stopping` is set, then finishes the requests at hand.
+
+    The client's address is the connection's: what headers say of it counts only where a service is told of proxies.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", proxy_headers=False
+    )
+    server = _Server(config)
     serving = asyncio.create_task(server.serve())
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)

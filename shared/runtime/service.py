@@ -20,7 +20,7 @@ from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
 from shared.runtime import garbage, replay_api
 from shared.runtime.emit import Outbox
-from shared.runtime.http import create_app, serve
+from shared.runtime.http import create_app, create_public_app, serve
 from shared.runtime.loop import Loop
 from shared.runtime.patience import patiently
 from shared.runtime.presence import enter
@@ -38,12 +38,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one service. `close` is awaited at the end (an HTTP client's session)."""
+    """The parts of one service. `close` is awaited at the end (an HTTP client's session).
+
+    `public` is served at `public_port` and nothing else is; `routers` stand beside metrics and readiness.
+    """
 
     stage: Stage
     workers: tuple[Worker, ...] = ()
     routers: tuple[APIRouter, ...] = ()
     close: Callable[[], Awaitable[None]] | None = None
+    public: tuple[APIRouter, ...] = ()
+    public_port: int = 0
 
 
 Build = Callable[[Outbox, Keyring], Awaitable[Service]]
@@ -101,6 +106,9 @@ async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring
             working = [tasks.create_task(keep_working(w, name, stopping)) for w in service.workers]
             working.append(tasks.create_task(loop.run(stopping)))
             serving = tasks.create_task(serve(app, settings.http_host, settings.http_port, stopping))
+            if service.public:
+                public = create_public_app(name, service.public)
+                working.append(tasks.create_task(serve(public, settings.http_host, service.public_port, stopping)))
             await asyncio.gather(*working, serving)
             publishing_ends.set()
             await publishing

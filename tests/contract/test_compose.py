@@ -111,7 +111,8 @@ def test_the_port_is_the_same_in_code_file_and_health_check(name: str) -> None:
     host, asked, path = probed(service)
     assert (host, asked) == ("127.0.0.1", port)
     assert path in paths
-    assert all(int(target) == port for _, _, target in published(service))
+    public = int(service["environment"].get("SALUR_PORTAL_PORT", port)) if name == "portal" else port
+    assert all(int(target) == public for _, _, target in published(service))
 
 
 @pytest.mark.parametrize("name", SIMULATORS)

@@ -1,4 +1,7 @@
-"""One demo of 1,000 families, run as its user runs it; its stack stays up for the tests that look at it."""
+"""One demo of 1,000 families, run as its user runs it; its stack stays up for the tests that look at it.
+
+SALUR_TEST_DEMO=HOME: they look at a demo that is up already, of any size, and leave it up.
+"""
 
 import json
 import os
@@ -53,7 +56,13 @@ def salur_environment(home: Path) -> dict[str, str]:
     """The stack of these tests is always an own, embedded one; only its keys are given, so that two runs can be
     compared: references at the bank follow from recipients' ids, and those from the identity key."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SALUR_")}
-    return kept | {"SALUR_HOME": str(home), "SALUR_KEYS": str(home.with_name(home.name + "-keys.json"))}
+    keys = home.with_name(home.name + "-keys.json")
+    return kept | {"SALUR_HOME": str(home)} | ({} if _given() else {"SALUR_KEYS": str(keys)})
+
+
+def _given() -> Path | None:
+    home = os.environ.get("SALUR_TEST_DEMO")
+    return Path(home).resolve() if home else None
 
 
 def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,6 +78,9 @@ def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.C
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
+    if given := _given():
+        yield Demo(given, 0, "")
+        return
     home = new_home() / "demo"
     keyfile.create(Path(salur_environment(home)["SALUR_KEYS"]))
     try:

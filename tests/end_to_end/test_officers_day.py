@@ -41,7 +41,7 @@ async def chrome() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console(demo: Demo) -> str:
-    return f"http://127.0.0.1:{json.loads((demo.home / 'ports.json').read_text())['portal-0']}/console"
+    return f"http://127.0.0.1:{json.loads((demo.home / 'ports.json').read_text())['portal-public-0']}/console"
 
 
 async def check(page: Page) -> None:
@@ -157,7 +157,7 @@ async def test_the_auditor_reads_the_record_and_puts_a_dead_letter_back(
         await check(page)
         await picture(page, f"console-record-{width}")
         rows = await page.locator("tbody").inner_text()
-        assert "mengembalikan surat mati" in rows
+        assert "mengembalikan pesan tak terolah" in rows
         await page.get_by_label("Akun petugas").fill("pusat-auditor")
         await page.get_by_role("button", name="Saring").click()
         await expect(page.locator("tbody tr").first).to_contain_text("pusat-auditor")

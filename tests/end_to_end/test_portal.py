@@ -6,6 +6,8 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from playwright.async_api import Browser, Page
@@ -18,7 +20,10 @@ CODE_WITHIN_S = 15.0
 
 @pytest.fixture(scope="module")
 def ports(demo: Demo) -> dict[str, int]:
-    return {process["name"]: process["port"] for process in demo.status()["processes"]}
+    """Of every program, and `portal-public`, where its pages are."""
+    by_instance = json.loads((demo.home / "ports.json").read_text())
+    named = {process["name"]: process["port"] for process in demo.status()["processes"]}
+    return {**named, "portal-public": by_instance["portal-public-0"]}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ async def code_on_phone(page: Page, carrier: int, phone: str) -> str | None:
 @pytest.mark.parametrize("width", [SMALL, LARGE])
 async def test_a_recipients_day(demo: Demo, ports: dict[str, int], chromium: Browser, width: int) -> None:
     """From the first page to the own aid and out again; each page is looked at by axe, and works without scripts."""
-    url = f"http://127.0.0.1:{ports['portal']}/"
+    url = f"http://127.0.0.1:{ports['portal-public']}/"
     offset = 0 if width == SMALL else 40
     for row in list(people(demo))[offset : offset + 6]:
         async with page_of(chromium, width) as page:
@@ -74,7 +79,7 @@ async def test_a_recipients_day(demo: Demo, ports: dict[str, int], chromium: Bro
             code = await code_on_phone(page, ports["carrier"], row["phone"])
             if code is None:
                 continue
-            await page.get_by_label("Kode 6 angka").fill(code)
+            await page.get_by_label("Kode 6 atau 10 angka").fill(code)
             await page.get_by_role("button", name="Buka").click()
             await page.wait_for_url("**/aid")
             await check(page)
@@ -94,7 +99,7 @@ async def test_a_recipients_day(demo: Demo, ports: dict[str, int], chromium: Bro
 
 async def test_whoever_mistypes_is_told_what_to_mend(ports: dict[str, int], chromium: Browser) -> None:
     async with page_of(chromium, SMALL) as page:
-        await ask(page, f"http://127.0.0.1:{ports['portal']}/", "7604012304670003", "1967-04-24")
+        await ask(page, f"http://127.0.0.1:{ports['portal-public']}/", "7604012304670003", "1967-04-24")
         assert "tidak cocok dengan NIK" in await page.inner_text("main")
         assert await page.get_by_label("NIK").input_value() == "7604012304670003", "what was typed is still there"
         await check(page)
@@ -102,7 +107,7 @@ async def test_whoever_mistypes_is_told_what_to_mend(ports: dict[str, int], chro
 
 @pytest.mark.parametrize("width", [SMALL, LARGE])
 async def test_the_open_figures(ports: dict[str, int], chromium: Browser, width: int) -> None:
-    url = f"http://127.0.0.1:{ports['portal']}/figures"
+    url = f"http://127.0.0.1:{ports['portal-public']}/figures"
     async with page_of(chromium, width) as page:
         await page.goto(url)
         await check(page)
@@ -116,13 +121,25 @@ async def test_the_open_figures(ports: dict[str, int], chromium: Browser, width:
     counts = [figure["value"] for figure in document["figures"] if figure["measure"] != "paid_idr"]
     assert all(count is None or count == 0 or (count >= 10 and count % 5 == 0) for count in counts)
     assert document["checkpoint"]["sha256"]
-    assert document["positions"]["recipient.registered"]
+    assert len(document["positions_sha256"]) == 64
+    assert "positions" not in document, "exact counts of events"
+
+
+def test_the_public_port_tells_nothing_of_the_process(ports: dict[str, int]) -> None:
+    """A counter that rises after a request would tell that its NIK is known."""
+    for path in ("/metrics", "/readyz", "/healthz", "/openapi.json", "/docs"):
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://127.0.0.1:{ports['portal-public']}{path}", timeout=5)
+    with urlopen(f"http://127.0.0.1:{ports['portal']}/metrics", timeout=5) as answer:
+        assert b"salur_codes_issued_total" in answer.read()
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"http://127.0.0.1:{ports['portal']}/", timeout=5)
 
 
 async def test_pages_need_no_script(ports: dict[str, int], chromium: Browser) -> None:
     async with page_of(chromium, SMALL, scripts=False) as page:
         for path in ("/", "/en", "/figures", "/en/figures"):
-            answer = await page.goto(f"http://127.0.0.1:{ports['portal']}{path}")
+            answer = await page.goto(f"http://127.0.0.1:{ports['portal-public']}{path}")
             assert answer is not None
             assert answer.status == 200
             assert "script" not in await page.content()

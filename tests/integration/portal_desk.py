@@ -1,6 +1,6 @@
 """The portal without Kafka: the real handler and turn on a real PostgreSQL, and a small story for it to hear."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from services.portal.ends import AskEnds, Ends
 from services.portal.handler import INPUTS, handle
 from shared.events import (
     Advice,
@@ -83,6 +84,14 @@ class Desk:
             messages.append(Message(*place, offset, offset, event.subject.encode(), encode(event), 0))
         await self.turn.handle(messages)
         assert not await self.pool.fetchval("SELECT count(*) FROM outbox"), "nothing was poison"
+
+    def ends_now(self, now: Callable[[], datetime]) -> AskEnds:
+        """Where the topics end of which `hand` gives the messages; `offset` says so."""
+
+        async def ask() -> Ends:
+            return Ends(now(), dict(self.offset))
+
+        return ask
 
     async def picture(self) -> dict[str, list[tuple[Any, ...]]]:
         """The whole read model, but for places in Kafka, which a second delivery changes."""

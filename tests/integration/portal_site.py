@@ -98,18 +98,22 @@ async def person(site: Site) -> AsyncIterator[Person]:
 
 @asynccontextmanager
 async def open_site(
-    database: str, keys: Path, limits: Limits = Limits(address_hour=1000, recipient_hour=5, recipient_day=10)
+    database: str,
+    keys: Path,
+    limits: Limits = Limits(address_hour=1000, recipient_hour=5, recipient_day=10),
+    *,
+    secure: bool = False,
 ) -> AsyncIterator[Site]:
     async with portal_desk.open_desk(database, keys) as office:
         clock = Clock()
-        desk = Desk(office.outbox, office.keyring, b"s" * 32, limits, now=clock.now)
+        desk = Desk(office.outbox, office.keyring, b"s" * 32, limits, office.ends_now(clock.now), now=clock.now)
         asking = lookup_router(office.keyring, TOKEN, Allowance(1000, 1000))
         who = office.keyring.recipient_id(NIK)
         await office.hand(portal_desk.story(1, who=who))
         await office.hand(portal_desk.cycle_and_dead())
         async with served(create_app("lookup", list, (asking,))) as lookup_url:
             lookup = Lookup(lookup_url, TOKEN)
-            pages = Pages(desk, lookup, catalogue(), Door(secure=False))
+            pages = Pages(desk, lookup, catalogue(), Door(secure))
             async with served(create_app("portal", list, (router(pages),))) as url:
                 yield Site(url, office, desk, clock, who)
             await lookup.close()

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -13,6 +14,8 @@ from fastapi.routing import APIRoute
 
 from services.portal.console import cookies
 from services.portal.console.gate import onward
+from services.portal.console.sign_in import SIGN_INS_MAX, network_of
+from shared.events import Problem, RegistrationRejected, SubmissionRef, Text, caused_by, first_cause
 from tests.integration import portal_desk
 from tests.integration.console_site import NIK, Site, browser, console
 from tests.integration.issuing import OFFICERS
@@ -98,6 +101,23 @@ async def test_the_overview_counts_the_own_area_only(site: Site) -> None:
             counted[subject] = int(re.search(r"<dd>(\d+)</dd>", text)[1])  # type: ignore[index]
             assert (">Polewali<" in text) == (subject in ("pusat-operasi", "polman-pengusul"))
     assert list(counted.values()) == [5, 3, 2, 1]
+
+
+async def test_the_own_rejection_does_not_tell_where_the_person_lives(site: Site) -> None:
+    mine = SubmissionRef(source="console", id="karama-operator/typed-wrong", submitted_at=portal_desk.AT)
+    problem = Problem(field="decile", code="number_range", text=Text(id="di luar batas", en="out of range"))
+    data = RegistrationRejected(submission=mine, problems=(problem,))
+    cause = first_cause(mine.id, "console")
+    event = caused_by(cause, "registry", data, subject=recipient(2), time=portal_desk.AT, distinct=("console",))
+    await site.desk.hand([event])
+    villages = {}
+    for subject in ("karama-operator", "polman-pengusul"):
+        async with browser(site, subject) as at:
+            rows = re.findall(r"<tr>.*?</tr>", (await at.get("/console/rejections")).text, re.DOTALL)
+            (row,) = [row for row in rows if mine.id in row]
+            villages[subject] = row[row.rindex("<td>") :]
+    assert "tidak diketahui" in villages["karama-operator"]
+    assert "Lekopadis" in villages["polman-pengusul"], "it is known to whoever may know it"
 
 
 async def test_unknown_and_outside_are_answered_alike(site: Site) -> None:
@@ -255,9 +275,75 @@ async def test_signing_in_needs_the_same_browser_and_works_once(site: Site) -> N
         "/console\\..\\x",
         "/consolex",
         "javascript:1",
+        "/console/\0",
+        "/console/" + "x" * 2000,
     ):
         assert onward(address) == "/console", address
     assert onward("/console/cycles?x=1") == "/console/cycles?x=1"
+    async with browser(site) as at:
+        for page in ("/console/sign-in", "/console/sign-in/go", "/console/language/en"):
+            assert (await at.get(f"{page}?onward=/console/%00")).status == 200, page
+
+
+async def test_nobody_fills_the_table_of_sign_ins_and_nobody_is_locked_out_for_long(site: Site) -> None:
+    fill = """
+        INSERT INTO sign_in
+        SELECT sha256(n::text::bytea), '', '', '/console', now(), $1 FROM generate_series(1, $2) AS n
+    """
+    async with browser(site) as at:
+        await site.desk.pool.execute(fill, "127.0.0.1", SIGN_INS_MAX - 1)
+        assert (await at.sign_in("karama-operator")).path == "/console", "the last that is let in"
+        await at.get("/console/sign-in/go")
+        refused = await at.get("/console/sign-in/go")
+        assert (refused.status, "sepuluh menit" in refused.text) == (429, True)
+        assert await site.desk.pool.fetchval("SELECT count(*) FROM sign_in") == SIGN_INS_MAX
+        await site.desk.pool.execute("UPDATE sign_in SET network = '127.0.0.2'")
+        assert (await at.get("/console/sign-in/go")).status == 200, "others sign in meanwhile"
+        await site.desk.pool.execute("UPDATE sign_in SET network = '127.0.0.1', created_at = now() - interval '11 min'")
+        assert (await at.get("/console/sign-in/go")).status == 200
+        assert await site.desk.pool.fetchval("SELECT count(*) FROM sign_in") == 1, "what is old is gone"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::", "2001:db8:1::/48"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_sign_ins_are_counted_by_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+async def test_a_form_has_its_size_and_a_strangers_is_not_read(site: Site) -> None:
+    async with browser(site, "karama-operator") as at:
+        form = {"form": cookies.form_token(at.cookie(cookies.COOKIE) or ""), "asked": "1" * 63_000}
+        assert (await at.post("/console/recipients", form)).status == 422
+        for address in ("/console/recipients", "/console/sign-out"):
+            large = await at.post(address, {**form, "asked": "1" * 64_000})
+            assert (large.status, "terlalu panjang" in large.text) == (413, True), address
+        assert (await at.get("/console")).status == 200, "still signed in"
+    assert await site.record("recipient.search") == [
+        ("karama-operator", "recipient.search", None, "missing"),
+        ("karama-operator", "recipient.search", None, "refused"),
+    ]
+    host = urlsplit(site.url)
+    for address in ("/console/recipients", "/console/sign-out"):
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+        head = f"POST {address} HTTP/1.1\r\nHost: {host.netloc}\r\nCookie: {cookies.COOKIE}=x\r\n"
+        writer.write(f"{head}Content-Length: 1000000000\r\n\r\n".encode())
+        assert b" 303 " in await asyncio.wait_for(reader.readline(), 10), address
+        writer.close()
+
+
+async def test_another_sites_form_signs_nobody_out(site: Site) -> None:
+    async with browser(site) as at:  # without cookies, as a browser sends what another site posts
+        out = await at.post("/console/sign-out", {}, follow=False)
+        assert out.status == 303
+        assert "set-cookie" not in out.headers
 
 
 async def test_signing_out_ends_the_session_here_and_there(site: Site) -> None:

@@ -1,7 +1,9 @@
 """Officers' tokens: which hold, and what each officer may do at the services, which trust nobody else's word."""
 
+import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from itertools import product
@@ -9,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from fastapi import APIRouter, Depends
 from joserfc.jwk import ECKey, OctKey
 from pydantic import SecretStr
 
 from services.payout import api
+from services.payout.api import MONEY
+from services.payout.recovery import LOST
 from services.registry.api import make_router
 from services.registry.sources import Source, Sources
 from shared.officers import IssuerAway, NotSignedIn, Verifier
@@ -26,7 +31,7 @@ from tests.integration import test_inside
 from tests.integration.audited import World
 from tests.integration.issuing import OFFICERS, Issuing, issuing
 from tests.integration.paying import desk_on
-from tests.integration.registry_desk import RIGHT, open_desk
+from tests.integration.registry_desk import RIGHT, nik_of, open_desk
 from tests.integration.test_inside import json_of
 
 world, poisoned = test_inside.world, test_inside.poisoned
@@ -96,6 +101,19 @@ async def test_which_tokens_hold(issuer: Issuing) -> None:
         await Verifier(OfficerSettings(oidc_issuer="http://127.0.0.1:9")).officer(right)
 
 
+async def test_keys_that_cannot_be_fetched_anew_hold_for_a_day(tmp_path: Path) -> None:
+    hours = 0.0
+    async with issuing(tmp_path) as made:
+        token = made.signed(exp=int(time.time()) + 600)
+        verifier = Verifier(made.settings, clock=lambda: hours * 3600)
+        assert await holds(verifier, token)
+    hours = 23.9
+    assert await holds(verifier, token), "the issuer is away"
+    hours = 24.0
+    with pytest.raises(IssuerAway):
+        await verifier.officer(token)
+
+
 async def test_the_dependency_tells_who_is_not_known_from_who_may_not(issuer: Issuing) -> None:
     routes = APIRouter()
 
@@ -130,8 +148,8 @@ async def test_who_may_propose_and_approve_a_cycle(issuer: Issuing, database: st
                     officer = OFFICERS[subject]
                     assert told["proposed_by"] == f"{officer.name} [{subject}]"
             for programme, subject in product(MAY_APPROVE, OFFICERS):
-                body = {"programme": programme, "period": "2026-01", "budget_idr": 5, "by": "Ani"}
-                await ask("POST", f"{url}/cycles", program, body)
+                body = {"programme": programme, "period": "2026-01", "budget_idr": 5}
+                await ask("POST", f"{url}/cycles", issuer.headers("pusat-pengusul"), body)
                 address = f"{url}/cycles/{programme}-2026-01/approve"
                 status, told = await ask("POST", address, issuer.headers(subject), {})
                 if subject not in MAY_APPROVE[programme]:
@@ -161,18 +179,58 @@ async def test_it_takes_two_people_whatever_they_call_themselves(
             assert (await ask("POST", f"{url}/cycles", officer("a", "Ani"), proposal))[0] == 201
             assert (await ask("POST", f"{url}/cycles", officer("a", "Ani Rahman"), proposal))[0] == 200
             address = f"{url}/cycles/sembako-2026-11/approve"
-            for headers, body in (
-                (officer("a", "Ani"), {}),
-                (officer("a", "Budi"), {}),  # the same person under another name
-                ({"Authorization": "Bearer program"}, {"by": " ani "}),  # … or through a program on the machine
+            program = {"Authorization": "Bearer program"}
+            for headers, body, code in (
+                (officer("a", "Ani"), {}, "OwnProposal"),
+                (officer("a", "Budi"), {}, "OwnProposal"),  # the same person under another name
+                (program, {"by": " ani "}, "TwoDoors"),  # … or through a program on the machine
+                (program, {"by": "Budi"}, "TwoDoors"),  # … under another name
             ):
                 status, told = await ask("POST", address, headers, body)
-                assert (status, told["code"]) == (409, "OwnProposal"), told
-            status, told = await ask("POST", address, {"Authorization": "Bearer program"}, {"by": "Budi [b]"})
+                assert (status, told["code"]) == (409, code), told
+            assert (await ask("POST", f"{url}/cycles", program, {**proposal, "by": "Ani"}))[0] == 409
+            status, told = await ask("POST", address, program, {"by": "Budi [b]"})
             assert status == 422, "a program cannot state a subject"
             assert (await ask("POST", address, officer("b", "Ani"), {}))[0] == 200, "another person of the same name"
-            with pytest.raises(Exception, match="four_eyes"):
-                await desk.rows("UPDATE cycle SET approved_by = 'Citra [a]'")
+            for name in ("Citra [a]", "Citra"):
+                with pytest.raises(asyncpg.CheckViolationError, match="four_eyes"):
+                    await desk.rows("UPDATE cycle SET approved_by = $1", name)
+            await desk.rows("UPDATE cycle SET approved_by = $1", LOST)  # as a recovery says of whom nobody knows
+            stated = {"programme": "sembako", "period": "2026-12", "budget_idr": 5, "by": "Ani"}
+            assert (await ask("POST", f"{url}/cycles", program, stated))[0] == 201
+            status, told = await ask("POST", f"{url}/cycles/sembako-2026-12/approve", officer("b", "Budi"), {})
+            assert (status, told["code"]) == (409, "TwoDoors")
+            assert "salur cycle" in told["hint"]
+
+
+SEES_MONEY = {
+    "sembako": {subject for subject, one in OFFICERS.items() if one.roles and not one.area},
+    "bantuan-polman": {subject for subject, one in OFFICERS.items() if one.roles and "7604".startswith(one.area)},
+}
+
+
+async def test_counts_and_rupiah_are_for_who_covers_the_programmes_region(
+    issuer: Issuing, database: str, tmp_path: Path
+) -> None:
+    async with desk_on(database, tmp_path / "keys.json") as desk:
+        for programme in SEES_MONEY:
+            await desk.open_cycle(400_000, programme=programme)
+        router = api.router(desk.outbox, desk.known, SecretStr("program"), issuer.access)
+        async with served(create_app("payout", list, (router,))) as url:
+            program = (await ask("GET", f"{url}/cycles", {"Authorization": "Bearer program"}))[1]
+            assert {cycle["available_idr"] for cycle in program} == {400_000}
+            shown: dict[str, set[str]] = {programme: set() for programme in SEES_MONEY}
+            for subject in [subject for subject, one in OFFICERS.items() if one.roles]:
+                headers = issuer.headers(subject)
+                for cycle in (await ask("GET", f"{url}/cycles", headers))[1]:
+                    assert (cycle["state"], cycle["budget_idr"], cycle["approved_by"]) == ("open", 400_000, "Budi")
+                    assert (await ask("GET", f"{url}/cycles/{cycle['cycle']}", headers))[1] == cycle
+                    money = {cycle[name] is not None for name in cycle if name in MONEY}
+                    assert len(money) == 1, "all or nothing"
+                    shown[cycle["programme"]] |= {subject} if money == {True} else set()
+            assert shown == SEES_MONEY
+            assert len(MONEY) == 13
+            assert SEES_MONEY["bantuan-polman"] > SEES_MONEY["sembako"]
 
 
 async def test_officers_register_in_their_own_area_and_name(issuer: Issuing, database: str, tmp_path: Path) -> None:
@@ -200,6 +258,42 @@ async def test_officers_register_in_their_own_area_and_name(issuer: Issuing, dat
             assert (await ask("GET", f"{url}/registrations/karama-operator/form-1", mine))[0] == 200
             assert (await ask("GET", f"{url}/registrations/tinambung-operator/form-1", mine))[0] == 404
             assert (await ask("POST", f"{url}/flags", mine, {"id": "f"}))[0] == 403
+
+
+async def test_who_stands_elsewhere_is_registered_by_an_officer_of_both_areas(
+    issuer: Issuing, database: str, tmp_path: Path
+) -> None:
+    console = Source(name="console", may=frozenset({"registration"}))
+    elsewhere = {**RIGHT, "village": "7604012004"}  # Lekopadis; Karama and Lekopadis are of Tinambung
+    async with open_desk(database, tmp_path) as desk:
+        await desk.handle(desk.message("polman-1", RIGHT))  # in Karama
+        router = make_router(desk.outbox, desk.keyring, Sources([console]), desk.fingerprint, issuer.access)
+        async with served(create_app("registry", list, (router,))) as url:
+
+            async def register(subject: str, form: str, body: dict[str, Any]) -> tuple[int, Any]:
+                return await ask("POST", f"{url}/registrations", issuer.headers(subject), {"id": form, **body})
+
+            here = await register("lekopadis-operator", "form-1", elsewhere)
+            broken = await register("lekopadis-operator", "form-2", {**elsewhere, "decile": 11})
+            assert here == broken
+            assert (here[0], here[1]["code"]) == (403, "NeedsWiderArea")
+            assert not re.search(r"r-[0-9a-f]{32}|7604|Karama", json.dumps(here[1]))
+            assert await desk.emitted() == []
+            assert (await register("lekopadis-operator", "form-3", {**elsewhere, "nik": nik_of(7)}))[0] == 202
+            assert (await register("karama-operator", "form-1", RIGHT))[0] == 202
+            assert (await register("tinambung-operator", "form-1", elsewhere))[0] == 202
+            assert (await register("polman-pengusul", "form-1", elsewhere))[0] == 202
+
+            async with desk.pool.acquire() as moving:
+                step = moving.transaction()  # somebody moves to Karama while an officer of Lekopadis registers
+                await desk.pool.execute("UPDATE recipient SET village = $1", elsewhere["village"])
+                await step.start()
+                await moving.execute("UPDATE recipient SET village = $1", RIGHT["village"])
+                asked = asyncio.create_task(register("lekopadis-operator", "form-4", elsewhere))
+                await asyncio.wait({asked}, timeout=0.5)
+                assert not asked.done()
+                await step.commit()
+            assert (await asked)[0] == 403
 
 
 async def test_officers_of_the_centre_put_a_dead_letter_back_once(issuer: Issuing, poisoned: str, world: World) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -35,7 +36,11 @@ async def test_an_edition(database: str, tmp_path: Path) -> None:
     async with open_desk(database, tmp_path) as desk:
         await fill(desk)
         clock = [FIRST]
-        press = Press(desk.pool, "7604", (1, 15), SECRET, now=lambda: clock[0])
+        press = Press(desk.pool, "7604", (1, 15), SECRET, desk.ends_now(lambda: clock[0]), now=lambda: clock[0])
+        place = next(iter(desk.offset))
+        desk.offset[place] += 1
+        assert await press.publish_due() == 0, "a message is not read yet"
+        desk.offset[place] -= 1
         assert await press.publish_due() == 1
         assert await press.publish_due() == 0, "once a date"
         clock[0] += timedelta(days=1)
@@ -72,7 +77,11 @@ async def _pages_say_the_same(desk: Desk) -> None:
         async with session.get(f"{url}/figures?edition=nonsense&district='") as answer:
             assert answer.status == 404
     assert document["checkpoint"]["key"] == "key-1"
-    assert document["positions"]["recipient.registered"]
+    held = json.loads(await desk.pool.fetchval("SELECT positions FROM edition"))
+    assert held["recipient.registered"], "they stay in the table, whose hash is published"
+    told_of = json.dumps(held, sort_keys=True, separators=(",", ":")).encode()
+    assert document["positions_sha256"] == sha256(told_of).hexdigest()
+    assert "positions" not in document
     told = {
         (f["measure"], f["programme"], f["period"], f["reason"], f["area"]): f["value"] for f in document["figures"]
     }
@@ -84,6 +93,12 @@ async def _pages_say_the_same(desk: Desk) -> None:
     assert "Kab. Polewali Mandar" in page
     assert "Rp8 million" in page
     assert "<script" not in page
+
+
+async def test_nothing_is_no_edition(database: str, tmp_path: Path) -> None:
+    async with open_desk(database, tmp_path) as desk:
+        press = Press(desk.pool, "7604", (1, 15), SECRET, desk.ends_now(lambda: FIRST), now=lambda: FIRST)
+        assert await press.publish_due() == 0
 
 
 def test_when_an_edition_is_due() -> None:

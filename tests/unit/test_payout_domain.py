@@ -18,7 +18,7 @@ from services.payout.domain.doubt import Case, Held, Later
 from services.payout.domain.doubt import resolve as resolve_doubt
 from services.payout.domain.ledger import RULES, Account, Kind, Transfer, balances
 from services.payout.domain.orders import Account as BankAccount
-from services.payout.domain.periods import PeriodDoesNotFit, check_period, same_officer
+from services.payout.domain.periods import PeriodDoesNotFit, check_period, same_door, same_officer
 from services.payout.domain.references import reference
 from services.payout.domain.states import (
     AT_THE_BANK,
@@ -325,6 +325,17 @@ def test_periods_fit_their_programme(kind: str, period: str, fits: bool) -> None
 def test_an_officer_is_the_same_in_any_spelling() -> None:
     assert same_officer("Siti  Aminah", " siti aminah ")
     assert not same_officer("Siti Aminah", "Siti Amina")
+    assert same_officer("Siti [a]", "Aminah [a]")
+    assert not same_officer("Siti [a]", "Siti [b]")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("Siti", "Ani", True), ("Siti [a]", "Ani [b]", True), ("Siti [a]", "Siti", False), ("Siti", "Siti [a]", False)],
+)
+def test_two_doors_may_be_one_person(one: str, other: str, same: bool) -> None:
+    assert same_door(one, other) == same
+    assert same or not same_officer(one, other)
 
 
 def test_an_account_does_not_show_itself() -> None:

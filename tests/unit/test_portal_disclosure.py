@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.portal.domain.disclosure import BASE, SMALL, Cell, granule, published, rounded
+from services.portal.domain.disclosure import BASE, SMALL, Cell, draw, granule, hidden_areas, published, rounded
 
 KEY = b"k" * 32
 WHOLE = "7604"
@@ -15,7 +15,8 @@ VILLAGES = st.dictionaries(
 
 
 def shown(villages: dict[str, int], key: bytes = KEY) -> dict[str, int | None]:
-    return published({area: Cell(count, count) for area, count in villages.items()}, WHOLE, "paid", key)
+    cells = {area: Cell(count, count) for area, count in villages.items()}
+    return published(cells, WHOLE, hidden_areas({"paid": cells}, WHOLE, {})["paid"], key)
 
 
 def true(villages: dict[str, int], area: str) -> int:
@@ -63,12 +64,32 @@ def test_one_person_more_may_or_may_not_show(villages: dict[str, int], data: st.
             assert before[area] == after[area]
 
 
+@given(st.dictionaries(st.sampled_from(("eligible", "decile", "flag", "card")), VILLAGES, min_size=2))
+def test_the_registered_less_the_decided_say_nothing(decided: dict[str, dict[str, int]]) -> None:
+    """Of an area's eligible and refused by reason none is hidden alone, and neither are the registered alone."""
+    sums: dict[str, int] = {}
+    for villages in decided.values():
+        for village, count in villages.items():
+            sums[village] = sums.get(village, 0) + count
+    every = {"registered": sums, **decided}
+    cells = {name: {area: Cell(count, count) for area, count in held.items()} for name, held in every.items()}
+    hidden = hidden_areas(cells, WHOLE, {"registered": [list(decided)]})
+    for area in {WHOLE, *(village[:6] for village in sums), *sums}:
+        counts = {name: true(villages, area) for name, villages in decided.items() if true(villages, area)}
+        gone = {name for name in counts if area in hidden[name]}
+        if gone and gone != set(counts):
+            assert len(gone) >= 2
+            assert sum(counts[name] for name in gone) >= SMALL
+        if area in hidden["registered"] and counts:
+            assert gone, "or they would add up to what is hidden"
+
+
 def test_rounding_is_right_on_average() -> None:
     for value in (11, 12, 13, 14):
-        drawn = [rounded(value, BASE, f"cell {n}", KEY) for n in range(4000)]
+        drawn = [rounded(value, BASE, draw(f"cell {n}", value, KEY)) for n in range(4000)]
         assert set(drawn) == {10, 15}
         assert abs(sum(drawn) / len(drawn) - value) < 0.2
-    assert len({rounded(12, BASE, "cell", bytes([n]) * 32) for n in range(40)}) == 2, "the key decides"
+    assert len({rounded(12, BASE, draw("cell", 12, bytes([n]) * 32)) for n in range(40)}) == 2, "the key decides"
 
 
 @given(st.integers(1, 10**8), st.integers(0, 10**8))
@@ -77,6 +98,14 @@ def test_rupiah_are_rounded_to_more_than_anybody_got(largest: int, mean: int) ->
     assert base >= largest
     assert base >= BASE * mean
     assert str(base).strip("0") in ("1", "2", "5")
+
+
+def test_a_count_is_drawn_once_for_all_measures_and_its_rupiah_with_it() -> None:
+    """Nothing is learned from the same families in many periods."""
+    for families in range(11, 60):
+        drawn = draw("7604012001", families, KEY)
+        count, idr = rounded(families, BASE, drawn), rounded(families * 200_000, BASE * 200_000, drawn)
+        assert idr == count * 200_000
 
 
 def test_an_example() -> None:

@@ -38,13 +38,19 @@ def cycle_id(programme: str, period: str) -> str:
 def same_officer(one: str, other: str) -> bool:
     """Whether two acts are the same person's.
 
-    An officer with a token stands as `Name [subject]`: two subjects decide. A program states a name only, and then the
-    names do: case and spacing do not make another person.
+    An officer with a token stands as `Name [subject]`: two subjects decide. A program states a name only, and of two
+    such the names do: case and spacing do not make another person. Of a subject and a mere name nobody can tell: False,
+    and `same_door` is what to ask first.
     """
     (name, subject), (other_name, other_subject) = _parts(one), _parts(other)
-    if subject and other_subject:
+    if subject or other_subject:
         return subject == other_subject
     return name == other_name
+
+
+def same_door(one: str, other: str) -> bool:
+    """Whether both acted by their own tokens, or both through a program: else they may be one person or two."""
+    return bool(_parts(one)[1]) == bool(_parts(other)[1])
 
 
 def _parts(officer: str) -> tuple[str, str]:

@@ -1,23 +1,25 @@
 """Codes and sessions of `My aid`: asked for, issued, handed out, entered, and left.
 
-Nothing here tells a stranger whether a NIK is known: a request is one statement in every case, what follows from it
+Nothing here tells a stranger whether a NIK is known: a request is two statements in every case, what follows from it
 follows later in a worker, and a wrong code is wrong in the same way for everybody.
 """
 
 import hmac
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 import asyncpg
 
+from services.portal.ends import AskEnds
 from services.portal.metrics import CODES, REQUESTS, SIGN_INS
 from services.portal.store import access
-from services.portal.store.access import Asking, CodeRow, Limits
+from services.portal.store.access import Arrival, CodeRow, Limits
 from shared import clock
 from shared.events import CodeIssued, Event, caused_by, first_cause
 from shared.privacy.keyring import Keyring
@@ -31,43 +33,59 @@ KEPT: Final = timedelta(hours=25)
 """Requests are counted over a day, then forgotten."""
 WRONG_MAX: Final = 5
 CODE_DIGITS: Final = 6
+HAND_DIGITS: Final = 10
+"""Of a code that an officer hands out: any request of its recipient may try it, and there may be many."""
 CODE_SCHEMA: Final = "code.issued/1"
 ISSUED_AT_ONCE: Final = 200
+_WITH_PORT: Final = re.compile(r"([0-9.]+)(?::\d+)?|\[([^\]]+)\](?::\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`secret` keys every hash that is stored here, so that nobody who reads the tables can try codes or addresses."""
+    """`secret` keys every hash that is stored here, so that nobody who reads the tables can try codes or addresses.
+    `ends` says where the registrations end on their topic."""
 
     outbox: Outbox
     keyring: Keyring
     secret: bytes = field(repr=False)
     limits: Limits
+    ends: AskEnds
     now: Callable[[], datetime] = clock.now
 
     @property
     def pool(self) -> asyncpg.Pool:
         return self.outbox.pool
 
-    async def ask(self, recipient_id: str, address: str) -> str | None:
-        """A new request's id; None where too many came from this address."""
+    async def ask(self, address: str, find: Callable[[], Awaitable[str | None]]) -> str | None:
+        """A new request's token, for the cookie of whoever asks; None where too many came from this address.
+
+        `find` looks up the recipient's id, and is not called for those: nobody uses up the look-up process for all.
+        """
         at = self.now()
-        request = f"q-{secrets.token_hex(16)}"
-        asking = Asking(request, recipient_id, self._hash("address", _network(address)), at, at + CODE_LIVES)
-        taken = await access.ask(self.pool, asking, self.limits)
-        REQUESTS.labels("taken" if taken else "address_limited").inc()
-        return request if taken else None
+        token = secrets.token_hex(16)
+        request = _request_of(token)
+        near, wide = (self._hash("address", network) for network in networks(address))
+        if not await access.arrive(self.pool, Arrival(request, near, wide, at, at + CODE_LIVES), self.limits):
+            REQUESTS.labels("address_limited").inc()
+            return None
+        await access.ask(self.pool, request, await find() or "", at, self.limits)
+        REQUESTS.labels("taken").inc()
+        return token
 
     async def issue_due(self) -> int:
-        """A worker's turn: requests of registered people get a code, which leaves as an event; others get none."""
+        """A worker's turn: requests of registered people get a code, which leaves as an event; others get none.
+
+        While the read model is behind, as in a rebuild, nobody is taken for unknown: the request waits.
+        """
+        ends = await self.ends() if await access.unknown_waits(self.pool) else None
         at = self.now()
         async with self.outbox.transaction() as transaction:
-            due = await access.due_requests(transaction.tx, ISSUED_AT_ONCE)
+            due = await access.due_requests(transaction.tx, ISSUED_AT_ONCE, at, ends)
             codes: list[CodeRow] = []
             events: list[Event[CodeIssued]] = []
             for row in due:
                 if row["registered"] and row["expires_at"] > at:
-                    code = _new_code()
+                    code = _new_code(CODE_DIGITS)
                     recipient, request = row["recipient_id"], row["request_id"]
                     hashed = self._code_hash(recipient, code)
                     codes.append(CodeRow(recipient, request, None, hashed, at, row["expires_at"]))
@@ -83,20 +101,22 @@ class Desk:
         return len(due)
 
     async def issue_by_hand(self, tx: asyncpg.Connection, recipient_id: str, officer: str) -> str:
-        """A code for somebody without a phone, to be shown once: it opens any request of this recipient for CODE_LIVES.
+        """A code for somebody without a phone, to be shown once: it opens any request of this recipient for CODE_LIVES,
+        or until another is handed out.
 
         The caller has made sure that the officer may, and keeps the record of it in the same transaction.
         """
-        at, code = self.now(), _new_code()
+        at, code = self.now(), _new_code(HAND_DIGITS)
         hashed = self._code_hash(recipient_id, code)
+        await access.end_codes_by_hand(tx, recipient_id, at)
         await access.add_codes(tx, [CodeRow(recipient_id, None, officer, hashed, at, at + CODE_LIVES)])
         CODES.labels("hand").inc()
         return code
 
-    async def enter(self, request: str, code: str) -> str | None:
+    async def enter(self, asked: str, code: str) -> str | None:
         """A session's token for the right code; None for anything else, whatever the reason. WRONG_MAX tries a
-        request."""
-        at = self.now()
+        request, which `asked`, its own token, leads to."""
+        at, request = self.now(), _request_of(asked)
         async with self.outbox.transaction() as transaction:
             tx = transaction.tx
             recipient = await access.open_request(tx, request, at, WRONG_MAX)
@@ -145,18 +165,33 @@ def workers(desk: Desk) -> tuple[Worker, ...]:
     )
 
 
-def _new_code() -> str:
-    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+def _new_code(digits: int) -> str:
+    return f"{secrets.randbelow(10**digits):0{digits}d}"
 
 
 def _token_hash(token: str) -> bytes:
     return sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _network(address: str) -> str:
-    """An IPv6 address counts with its /64, which one household has to itself."""
+def _request_of(token: str) -> str:
+    """A request's id stands on topics and leads to no token."""
+    return f"q-{_token_hash(token).hex()[:32]}"
+
+
+def networks(address: str) -> tuple[str, str]:
+    """What an address counts with: an IPv6 address with its /64, which one household has to itself, and with its /48,
+    which one customer may have; an IPv4 address with itself, also where it is written as IPv6.
+
+    Some proxies add a port.
+    """
+    found = _WITH_PORT.fullmatch(address)
     try:
-        held = ip_address(address)
+        held = ip_address(found[1] or found[2] if found else address)
     except ValueError:
-        return "unknown"
-    return str(ip_network(f"{held}/64", strict=False)) if held.version == 6 else str(held)
+        return "unknown", "unknown"
+    if isinstance(held, IPv6Address) and held.ipv4_mapped:
+        held = held.ipv4_mapped
+    if held.version == 4:
+        return str(held), str(held)
+    bits = int(held)
+    return str(IPv6Network((bits >> 64 << 64, 64))), str(IPv6Network((bits >> 80 << 80, 48)))

@@ -3,6 +3,7 @@
 Whoever sends a NIK with its date of birth gets the same page after the same work, known or not.
 """
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ CODE_COOKIE: Final = "salur_code"
 AID_COOKIE: Final = "salur_aid"
 _NOTHING: Final = Refused(None, None)
 _FORM_S: Final = 3600
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+_HTTPS_ONLY: Final = "max-age=31536000"
 
 Answer = Callable[[Request, Language], Awaitable[Response]]
 
@@ -54,8 +57,8 @@ class Pages:
         person = read(typed["nik"], typed["day"], typed["month"], typed["year"], today)
         if isinstance(person, Refused):
             return self._ask(request, language, 422, wrong=person, typed=typed)
-        recipient = await self.lookup.recipient_id(person.nik)
-        asked = await self.desk.ask(recipient or "", self.door.address(request))
+        nik = person.nik
+        asked = await self.desk.ask(self.door.address(request), lambda: self.lookup.recipient_id(nik))
         if asked is None:
             return self._ask(request, language, 429, problem="too_many", typed=typed)
         answer = to(f"{LANGUAGES[language]}/code")
@@ -71,7 +74,7 @@ class Pages:
         form = await form_of(request)
         if not self._ours(request, form):
             return self._with_form(request, "code", language, 400, problem="form_old")
-        digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:10]
+        digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:12]
         token = await self.desk.enter(request.cookies.get(CODE_COOKIE, ""), digits)
         if token is None:
             return self._with_form(request, "code", language, 422, problem="code_wrong")
@@ -101,7 +104,9 @@ class Pages:
 
     def _with_form(self, request: Request, name: str, language: Language, status: int = 200, **values: Any) -> Response:
         """A page with a form that only this browser can send."""
-        cookie = request.cookies.get(FORM_COOKIE) or secrets.token_hex(16)
+        cookie = request.cookies.get(FORM_COOKIE, "")
+        if not _TOKEN.fullmatch(cookie):
+            cookie = secrets.token_hex(16)
         answer = page(request, name, language, status, form=self.desk.form_token(cookie), **values)
         self.door.give(answer, FORM_COOKIE, cookie, seconds=_FORM_S)
         return answer
@@ -121,20 +126,26 @@ def router(pages: Pages) -> APIRouter:
             ("GET", f"{prefix}/aid", pages.aid),
             ("POST", f"{prefix}/leave", pages.leave),
         ):
-            routes.add_api_route(path, answering(answer, language), methods=[method], include_in_schema=False)
+            routes.add_api_route(
+                path, answering(answer, language, secure=pages.door.secure), methods=[method], include_in_schema=False
+            )
     return routes
 
 
-def answering(answer: Answer, language: Language) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of one page in one language; while something is away, a page that says so."""
+def answering(answer: Answer, language: Language, *, secure: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of one page in one language; while something is away, a page that says so. `secure`: browsers
+    come by https only from then on."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            return await answer(request, language)
+            given = await answer(request, language)
         except Exception as error:
             if not is_trouble(error):
                 raise
             log.warning("a page could not be answered", path=request.url.path, error=type(error).__name__)
-            return page(request, "message", language, 503, heading="error_title", text="away")
+            given = page(request, "message", language, 503, heading="error_title", text="away")
+        if secure:
+            given.headers["Strict-Transport-Security"] = _HTTPS_ONLY
+        return given
 
     return endpoint

@@ -6,14 +6,13 @@ Routes are made with a route class, so that this holds for each of them and not 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import structlog
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
-from starlette.datastructures import UploadFile
 
 from services.portal.console import cookies
 from services.portal.console.sessions import Session, Sessions
@@ -28,6 +27,9 @@ log = structlog.get_logger()
 HOME: Final = "/console"
 SIGN_IN: Final = "/console/sign-in"
 ABOUT_MAX: Final = 200
+FORM_BYTES_MAX: Final = 64_000
+FIELDS_MAX: Final = 200
+ONWARD_MAX: Final = 1_000
 
 
 class NotFound(SalurError):
@@ -40,6 +42,12 @@ class FormTooOld(SalurError):
     """The form does not carry this session's token."""
 
     http_status = 403
+
+
+class FormTooLarge(SalurError):
+    """More than any form of the console can be."""
+
+    http_status = 413
 
 
 @dataclass(slots=True)
@@ -111,10 +119,10 @@ class Gate:
         if session is None:
             return _to_sign_in(request)
         visit = request.state.visit = Visit(session, request)
-        if request.method == "POST":
-            visit.form = await _fields(request)
-            visit.outcome = "done"
         try:
+            if request.method == "POST":
+                visit.outcome = "done"
+                visit.form = await fields(request)
             if "%00" in request.url.query or any("\0" in value for value in visit.form.values()):
                 raise NotFound("no text holds that character")
             if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
@@ -146,8 +154,8 @@ def need_centre(officer: Officer) -> None:
 
 
 def onward(text: str | None) -> str:
-    """A page of the console to go on to, and never another address."""
-    parts = urlsplit(text or "")
+    """A page of the console to go on to, and never another address, nor one that no page has."""
+    parts = urlsplit(text if text and len(text) <= ONWARD_MAX and text.isprintable() else "")
     right = not parts.scheme and not parts.netloc and (parts.path == HOME or parts.path.startswith(HOME + "/"))
     if not right or "\\" in parts.path or parts.path.startswith((SIGN_IN, "/console/signed")):
         return HOME
@@ -167,7 +175,17 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(address, 303)
 
 
-async def _fields(request: Request) -> dict[str, str]:
-    """A form's text fields; of equal names the last. Files are not taken."""
-    form = await request.form(max_files=0, max_fields=200)
-    return {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+async def fields(request: Request) -> dict[str, str]:
+    """A form's fields; of equal names the last; none of what is no form. Raises FormTooLarge.
+
+    Whoever calls knows already that there is a session: a stranger's body is not read at all.
+    """
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > FORM_BYTES_MAX:
+            raise FormTooLarge(f"a form has at most {FORM_BYTES_MAX} bytes")
+    try:
+        return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX))
+    except ValueError:
+        return {}

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -9,7 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 
 from services.portal.console import cookies
 from services.portal.console.context import Console
-from services.portal.console.gate import HOME, FormTooOld, onward
+from services.portal.console.gate import HOME, FormTooOld, fields, onward
 from services.portal.console.oidc import Issuer
 from services.portal.console.sessions import Sessions
 from services.portal.console.showing import STATIC
@@ -20,8 +21,16 @@ from shared.errors import SalurError
 from shared.officers import NotSignedIn
 
 SIGN_IN_LIFE: Final = timedelta(minutes=10)
+SIGN_INS_MAX: Final = 200
+"""So many may be under way from one network: an office has one address, and nobody fills the table."""
 _YEAR_S: Final = 365 * 24 * 3600
 _DAY_S: Final = 24 * 3600
+
+
+class TooManySignIns(SalurError):
+    """So many sign-ins were begun from this network and not finished."""
+
+    http_status = 429
 
 
 def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter:
@@ -39,14 +48,14 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
     @routes.get("/sign-in/go")
     async def go(request: Request, onward: str = HOME) -> Response:
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+        at, begun = now(), sessions.Begun(cookies.stored(state), nonce, verifier, _onward(onward))
+        network = network_of(console.gate.door.address(request))
         try:
             address = await issuer.authorization_url(state=state, nonce=nonce, verifier=verifier)
+            if not await sessions.begin_sign_in(pool, begun, network, SIGN_INS_MAX, at, oldest=at - SIGN_IN_LIFE):
+                raise TooManySignIns("too many sign-ins were begun from this network", hint="wait ten minutes")
         except SalurError as error:
             return pages.refusal(request, None, error)
-        at = now()
-        await sessions.begin_sign_in(
-            pool, cookies.stored(state), nonce, verifier, _onward(onward), at, oldest=at - SIGN_IN_LIFE
-        )
         response = RedirectResponse(address, 303, headers=dict(pages.headers()))
         cookie(response, cookies.SIGN_IN_COOKIE, state, max_age=int(SIGN_IN_LIFE.total_seconds()))
         return response
@@ -75,15 +84,18 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
     @routes.post("/sign-out")
     async def sign_out(request: Request) -> Response:
         held = request.cookies.get(cookies.COOKIE, "")
-        given = str((await request.form(max_files=0)).get("form", ""))
-        if held and not cookies.is_form_token(held, given):
-            return pages.refusal(request, None, FormTooOld("the form is not of this session"))
-        session = await living.of(held or None, seen=False)
+        try:
+            session = await living.of(held or None, seen=False)
+            if session and not cookies.is_form_token(held, (await fields(request)).get("form", "")):
+                raise FormTooOld("the form is not of this session")
+        except SalurError as error:
+            return pages.refusal(request, None, error)
         if session:
             await living.end(held)
             await record.write(pool, session.officer, console.gate.door.address(request), "sign-out", None, "done")
         response = pages.to(await issuer.end_url(f"{issuer.settings.portal_url}{HOME}/sign-in"))
-        response.delete_cookie(cookies.COOKIE, path=HOME)
+        if held:  # another site's form comes without it, and signs nobody out
+            response.delete_cookie(cookies.COOKIE, path=HOME)
         return response
 
     @routes.get("/language/{language}")
@@ -100,6 +112,16 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         return FileResponse(STATIC[name], headers={"cache-control": f"max-age={_DAY_S}"})
 
     return routes
+
+
+def network_of(address: str) -> str:
+    """What sign-ins are counted by: an IPv4 address, or an IPv6 address with its /48, which one line may have."""
+    try:
+        held = ip_address(address)
+    except ValueError:
+        return "unknown"
+    held = (held.version == 6 and held.ipv4_mapped) or held
+    return str(ip_network(f"{held}/48", strict=False)) if held.version == 6 else str(held)
 
 
 def _onward(text: str, *, to_sign_in: bool = False) -> str:

@@ -2,13 +2,15 @@
 
 Three rules, explained in docs/explanation/figures.md: what is above zero and below SMALL is hidden; where hiding one
 would leave it as the difference between a total and its other parts, another is hidden with it; and what is shown is
-rounded up or down to a multiple of BASE by a keyed draw, each cell by itself.
+rounded up or down to a multiple of BASE by a keyed draw for each area and count.
 """
 
 import hmac
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping, Set
+from typing import Final, NamedTuple, TypeVar
 
+M = TypeVar("M", bound=Hashable)
 BASE: Final = 5
 SMALL: Final = 10
 """Below it, and above zero, nothing is shown."""
@@ -23,38 +25,51 @@ class Cell(NamedTuple):
     value: int
 
 
-def published(cells: Mapping[str, Cell], whole: str, name: str, key: bytes, base: int = BASE) -> dict[str, int | None]:
+def published(
+    cells: Mapping[str, Cell], whole: str, hidden: Set[str], key: bytes, base: int = BASE
+) -> dict[str, int | None]:
     """The figures of one measure, by area: `whole`, its districts (6 digits) and their villages (10 digits).
 
-    `cells` holds villages alone, and those without anything may be left out. `name` tells this measure from others; it
-    and the area draw the rounding. None: hidden.
+    `cells` holds villages alone, and those without anything may be left out; `hidden` is their measure's part of
+    `hidden_areas`. None: hidden.
     """
-    districts = _summed(cells, DISTRICT_CHARS)
-    total = Cell(sum(c.families for c in cells.values()), sum(c.value for c in cells.values()))
-    hidden: set[str] = set()
-    if 0 < total.families < SMALL:
-        hidden = {whole, *districts, *cells}
-    else:
-        hidden |= _hidden(districts)
-        for district in districts:
-            own = {area: cell for area, cell in cells.items() if area.startswith(district)}
-            hidden |= set(own) if district in hidden else _hidden(own)
     return {
-        area: None if area in hidden else rounded(cell.value, base, f"{name}/{area}", key)
-        for area, cell in {whole: total, **districts, **cells}.items()
+        area: None if area in hidden else rounded(cell.value, base, draw(area, cell.families, key))
+        for area, cell in _with_totals(cells, whole).items()
     }
 
 
-def rounded(value: int, base: int, name: str, key: bytes) -> int:
-    """Up or down to a multiple of `base`, up with the probability of the remainder: right on average.
+def hidden_areas(
+    measures: Mapping[M, Mapping[str, Cell]], whole: str, sums: Mapping[M, Collection[Collection[M]]]
+) -> dict[M, set[str]]:
+    """What is hidden of each measure. `sums` says which measures add up to another one, in each area, and may do so
+    in several ways: the registered of an area are its eligible and its refused by reason, programme by programme.
 
-    The draw is keyed by name and value: the same value of the same cell is rounded alike at every date, so that
-    publishing it often says no more than publishing it once.
+    Whatever one rule hides the others look at again, until none has more to hide.
     """
+    every = {
+        measure: {a: c.families for a, c in _with_totals(cells, whole).items()} for measure, cells in measures.items()
+    }
+    hidden: dict[M, set[str]] = {measure: set() for measure in measures}
+    before = -1
+    while before != (before := sum(map(len, hidden.values()))):
+        for measure, counts in every.items():
+            _hide_by_place(counts, whole, hidden[measure])
+        for total, ways in sums.items():
+            for parts in ways:
+                _hide_by_sum(every, hidden, total, [part for part in parts if part in every])
+    return hidden
+
+
+def draw(area: str, families: int, key: bytes) -> int:
+    """64 bits. Keyed by area and count alone: the same count of the same area is rounded alike for every measure,
+    period and date, so that publishing it often says no more than publishing it once; rupiah follow from it too."""
+    return int.from_bytes(hmac.digest(key, f"{area}={families}".encode(), "sha256")[:8], "big")
+
+
+def rounded(value: int, base: int, drawn: int) -> int:
+    """Up or down to a multiple of `base`, up with the probability of the remainder: right on average over draws."""
     down, remainder = divmod(value, base)
-    if remainder == 0:
-        return value
-    drawn = int.from_bytes(hmac.digest(key, f"{name}={value}".encode(), "sha256")[:8], "big")
     return (down + (drawn * base < remainder << 64)) * base
 
 
@@ -70,25 +85,55 @@ def granule(largest: int, mean: int) -> int:
         power *= 10
 
 
-def _hidden(parts: Mapping[str, Cell]) -> set[str]:
+def _hide_by_place(counts: Mapping[str, int], whole: str, hidden: set[str]) -> None:
+    """Of one measure: what is small, another with it, and all parts of what is hidden."""
+    if whole in hidden or 0 < counts[whole] < SMALL:
+        hidden.update(counts)
+        return
+    parts: dict[str, dict[str, int]] = defaultdict(dict)
+    for area, count in counts.items():
+        if area != whole:
+            parts[whole if len(area) == DISTRICT_CHARS else area[:DISTRICT_CHARS]][area] = count
+    hidden |= _hidden(parts.pop(whole, {}), hidden)
+    for district, villages in parts.items():
+        hidden |= set(villages) if district in hidden else _hidden(villages, hidden)
+
+
+def _hide_by_sum(
+    every: Mapping[M, Mapping[str, int]], hidden: Mapping[M, set[str]], total: M, parts: Collection[M]
+) -> None:
+    """In each area: of the measures that add up to another none is hidden alone; nor is their total, if all are
+    shown."""
+    for area in {area for part in parts for area in every[part]}:
+        counts = {part: every[part][area] for part in parts if every[part].get(area)}
+        known = {part for part in counts if area in hidden[part]}
+        if not known and counts and area in hidden.get(total, ()):
+            known = {min(counts, key=lambda part: (counts[part], repr(part)))}
+        for part in _hidden(counts, known):
+            hidden[part].add(area)
+
+
+def _hidden(parts: Mapping[M, int], already: Set[M]) -> set[M]:
     """Which parts of one whole are hidden. None, or at least two that together hold SMALL: else the whole less the
     others would say what is hidden."""
-    hidden = {area for area, cell in parts.items() if 0 < cell.families < SMALL}
-    if not hidden:
+    hidden = {part for part, families in parts.items() if 0 < families < SMALL or part in already}
+    if not any(parts[part] for part in hidden):
         return hidden
-    others = sorted((cell.families, area) for area, cell in parts.items() if cell.families >= SMALL)
-    together = sum(parts[area].families for area in hidden)
-    for families, area in others:
-        if len(hidden) >= 2 and together >= SMALL:
+    others = sorted((families, repr(part), part) for part, families in parts.items() if part not in hidden and families)
+    together = sum(parts[part] for part in hidden)
+    for families, _, part in others:
+        if sum(1 for held in hidden if parts[held]) >= 2 and together >= SMALL:
             break
-        hidden.add(area)
+        hidden.add(part)
         together += families
     return hidden
 
 
-def _summed(cells: Mapping[str, Cell], chars: int) -> dict[str, Cell]:
-    sums: dict[str, Cell] = {}
-    for area, cell in cells.items():
-        held = sums.get(area[:chars], Cell(0, 0))
-        sums[area[:chars]] = Cell(held.families + cell.families, held.value + cell.value)
-    return sums
+def _with_totals(cells: Mapping[str, Cell], whole: str) -> dict[str, Cell]:
+    """Beside the villages their districts and the whole."""
+    sums: dict[str, Cell] = {whole: Cell(0, 0)}
+    for village, cell in cells.items():
+        for area in (whole, village[:DISTRICT_CHARS]):
+            held = sums.get(area, Cell(0, 0))
+            sums[area] = Cell(held.families + cell.families, held.value + cell.value)
+    return {**sums, **cells}

@@ -5,12 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import asyncpg
 import structlog
 
-from services.portal.domain.disclosure import Cell, granule, published
+from services.portal.domain.disclosure import Cell, granule, hidden_areas, published
+from services.portal.ends import AskEnds, Ends
 from services.portal.handler import INPUTS
 from services.portal.store import figures as store
 from services.portal.store.figures import Counted, Figure
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 APART: Final = timedelta(days=6)
 """Two editions are at least so far apart, so that their difference is no single person's."""
+_Measure: TypeAlias = tuple[str, str, str, str]
+"""Measure, programme, period, reason."""
 HOUR: Final = 2
 """Of the night at which an edition is due, on the region's clock."""
 
@@ -41,17 +44,18 @@ class Press:
     area: str
     days: tuple[int, ...]
     secret: bytes = field(repr=False)
+    ends: AskEnds
     now: Callable[[], datetime] = clock.now
 
     async def publish_due(self) -> int:
-        """A worker's turn."""
+        """A worker's turn. Nothing while something is unread, or nobody is registered: the next looks again."""
         at = self.now()
         due = due_on(at, self.days)
         last = await store.newest(self.pool)
         if due is None or (last is not None and due - last["edition"] < APART):
             return 0
         try:
-            return int(await publish(self.pool, self.area, due, at, self.secret))
+            return int(await publish(self.pool, self.area, due, at, self.secret, read_up_to=await self.ends()))
         except TooSoon:  # another instance was quicker
             return 0
 
@@ -75,17 +79,19 @@ async def publish(
     *,
     checkpoint: Mapping[str, str] | None = None,
     instead: bool = False,
+    read_up_to: Ends | None = None,
 ) -> bool:
-    """Counts, rounds and keeps everything in one look at the database. False where the date has its edition already.
+    """Counts, rounds and keeps everything in one look at the database. False where the date has its edition already,
+    or, with `read_up_to`, where that much is not read yet or nobody is registered.
 
     `instead`: a younger edition than APART is taken back for this one. Raises TooSoon without it.
     """
     if isinstance(database, asyncpg.Pool):
         async with database.acquire() as connection:
             return await _publish(
-                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead
+                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead, read_up_to
             )
-    return await _publish(database, area, edition, at, secret, checkpoint, instead)
+    return await _publish(database, area, edition, at, secret, checkpoint, instead, read_up_to)
 
 
 async def _publish(
@@ -96,9 +102,13 @@ async def _publish(
     secret: bytes,
     checkpoint: Mapping[str, str] | None,
     instead: bool,
+    read_up_to: Ends | None,
 ) -> bool:
     async with connection.transaction(isolation="repeatable_read"):
         await store.take_time(connection)
+        if read_up_to is not None and not await store.is_complete(connection, read_up_to):
+            log.info("the open figures wait: the read model is behind or empty", edition=str(edition))
+            return False
         last = await store.newest(connection)
         if last is not None and edition - last["edition"] < APART:
             if not instead:
@@ -119,19 +129,23 @@ async def _publish(
 def rounded_figures(counted: Iterable[Counted], area: str, secret: bytes) -> list[Figure]:
     """What may be shown of these counts: by village, by district, and of the whole."""
     key = hmac.digest(secret, b"figures", "sha256")
-    grouped: dict[tuple[str, str, str, str], list[Counted]] = defaultdict(list)
+    grouped: dict[_Measure, list[Counted]] = defaultdict(list)
     for row in counted:
         grouped[row[:4]].append(row)
+    families = {name: {row.village: Cell(row.families, row.families) for row in rows} for name, rows in grouped.items()}
+    decided: dict[str, list[_Measure]] = defaultdict(list)
+    for name in families:
+        if name[0] in ("eligible", "refused"):
+            decided[name[1]].append(name)
+    hidden = hidden_areas(families, area, {("registered", "", "", ""): decided.values()})
     found: list[Figure] = []
-    for (measure, programme, period, reason), rows in sorted(grouped.items()):
-        name = "/".join((measure, programme, period, reason))
-        families = {row.village: Cell(row.families, row.families) for row in rows}
-        shown = published(families, area, name, key)
-        found += [Figure(measure, programme, period, reason, where, value) for where, value in shown.items()]
-        if measure == "paid":
+    for name, rows in sorted(grouped.items()):
+        shown = published(families[name], area, hidden[name], key)
+        found += [Figure(*name, where, value) for where, value in shown.items()]
+        if name[0] == "paid":
             paid = {row.village: Cell(row.families, row.amount_idr) for row in rows}
             total, people = sum(row.amount_idr for row in rows), sum(row.families for row in rows)
             base = granule(max(row.largest_idr for row in rows), total // max(1, people))
-            idr = published(paid, area, f"{name}/idr", key, base)
-            found += [Figure("paid_idr", programme, period, reason, where, value) for where, value in idr.items()]
+            idr = published(paid, area, hidden[name], key, base)
+            found += [Figure("paid_idr", *name[1:], where, value) for where, value in idr.items()]
     return found

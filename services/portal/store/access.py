@@ -6,23 +6,27 @@ from typing import NamedTuple
 
 import asyncpg
 
+from services.portal.ends import Ends
 
-class Asking(NamedTuple):
-    """A request for a code."""
+
+class Arrival(NamedTuple):
+    """Somebody who is about to ask for a code; nobody has looked for whom."""
 
     request_id: str
-    recipient_id: str
     address_hash: bytes
+    network_hash: bytes
     asked_at: datetime
     expires_at: datetime
 
 
 class Limits(NamedTuple):
-    """How many requests are taken: by address in an hour, by recipient in an hour and in a day."""
+    """How many requests are taken: by address in an hour, by recipient in an hour and in a day, and by the wider
+    network of an address in an hour."""
 
     address_hour: int
     recipient_hour: int
     recipient_day: int
+    network_hour: int = 600
 
 
 class CodeRow(NamedTuple):
@@ -34,46 +38,97 @@ class CodeRow(NamedTuple):
     expires_at: datetime
 
 
-async def ask(database: asyncpg.Pool | asyncpg.Connection, asking: Asking, limits: Limits) -> bool:
-    """The one statement that a request costs. False where too many came from this address: then nothing is written.
-
-    What is beyond the recipient's limit is written as `limited`, and nobody is told.
-    """
+async def arrive(database: asyncpg.Pool | asyncpg.Connection, arrival: Arrival, limits: Limits) -> bool:
+    """The first statement of a request. False where too many came from this address or its network: then nothing is
+    written, and nothing more is done for it."""
     written = await database.fetchval(
         """
-        INSERT INTO code_request (request_id, recipient_id, address_hash, asked_at, expires_at, state)
-        SELECT $1, $2, $3, $4, $5,
-            CASE WHEN r.of_hour >= $7 OR r.of_day >= $8 THEN 'limited' ELSE 'asked' END
+        INSERT INTO code_request (request_id, address_hash, network_hash, asked_at, expires_at, state)
+        SELECT $1, $2, $3, $4, $5, 'came'
         FROM (
-            SELECT count(*) FILTER (WHERE asked_at > $4::timestamptz - interval '1 hour') AS of_hour, count(*) AS of_day
-            FROM code_request
-            WHERE recipient_id = $2 AND asked_at > $4::timestamptz - interval '1 day' AND state <> 'limited'
-        ) AS r, (
             SELECT count(*) AS of_hour FROM code_request
-            WHERE address_hash = $3 AND asked_at > $4::timestamptz - interval '1 hour'
-        ) AS a
-        WHERE a.of_hour < $6
+            WHERE address_hash = $2 AND asked_at > $4::timestamptz - interval '1 hour'
+        ) AS a, (
+            SELECT count(*) AS of_hour FROM code_request
+            WHERE network_hash = $3 AND asked_at > $4::timestamptz - interval '1 hour'
+        ) AS n
+        WHERE a.of_hour < $6 AND n.of_hour < $7
         RETURNING true
         """,
-        *asking,
-        *limits,
+        *arrival,
+        limits.address_hour,
+        limits.network_hour,
     )
     return written is True
 
 
-async def due_requests(tx: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
-    """Requests that nobody has looked at, with whether there is such a recipient; locked."""
+async def ask(
+    database: asyncpg.Pool | asyncpg.Connection, request_id: str, recipient_id: str, at: datetime, limits: Limits
+) -> None:
+    """The second statement: for whom it is asked.
+
+    What is beyond the recipient's limit is written as `limited`, and nobody is told.
+    """
+    await database.execute(
+        """
+        UPDATE code_request AS q
+        SET recipient_id = $2, state = CASE WHEN r.of_hour >= $4 OR r.of_day >= $5 THEN 'limited' ELSE 'asked' END
+        FROM (
+            SELECT count(*) FILTER (WHERE asked_at > $3::timestamptz - interval '1 hour') AS of_hour, count(*) AS of_day
+            FROM code_request
+            WHERE recipient_id = $2 AND asked_at > $3::timestamptz - interval '1 day' AND state <> 'limited'
+        ) AS r
+        WHERE q.request_id = $1
+        """,
+        request_id,
+        recipient_id,
+        at,
+        limits.recipient_hour,
+        limits.recipient_day,
+    )
+
+
+async def unknown_waits(database: asyncpg.Pool) -> bool:
+    """Whether a request waits for somebody who is not registered, as far as has been read."""
+    waits: bool = await database.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM code_request AS q
+            WHERE q.state = 'asked' AND NOT EXISTS (SELECT FROM recipient AS r WHERE r.recipient_id = q.recipient_id)
+        )
+        """
+    )
+    return waits
+
+
+async def due_requests(tx: asyncpg.Connection, limit: int, at: datetime, ends: Ends | None) -> list[asyncpg.Record]:
+    """Requests about which something can be said, with whether there is such a recipient; locked.
+
+    That there is none can be said of requests from before `ends`, once everything up to there has been read; and
+    nothing more needs to be said of those that are over.
+    """
     rows: list[asyncpg.Record] = await tx.fetch(
         """
         SELECT q.request_id, q.recipient_id, q.expires_at, r.recipient_id IS NOT NULL AS registered
         FROM code_request AS q
         LEFT JOIN recipient AS r USING (recipient_id)
-        WHERE q.state = 'asked'
+        WHERE q.state = 'asked' AND (
+            r.recipient_id IS NOT NULL
+            OR q.expires_at <= $2
+            OR q.asked_at <= $3 AND NOT EXISTS (
+                SELECT FROM unnest($4::text[], $5::int[], $6::bigint[]) AS e (topic, partition, next_offset)
+                LEFT JOIN input_position AS p USING (topic, partition)
+                WHERE coalesce(p.next_offset, 0) < e.next_offset
+            )
+        )
         ORDER BY q.asked_at
         LIMIT $1
         FOR NO KEY UPDATE OF q SKIP LOCKED
         """,
         limit,
+        at,
+        ends.at if ends else None,
+        *(ends.columns() if ends else ([], [], [])),
     )
     return rows
 
@@ -100,6 +155,18 @@ async def add_codes(tx: asyncpg.Connection, rows: Sequence[CodeRow]) -> None:
         VALUES ($1, $2, $3, $4, $5, $6)
         """,
         rows,
+    )
+
+
+async def end_codes_by_hand(tx: asyncpg.Connection, recipient_id: str, at: datetime) -> None:
+    """Codes that officers handed out before open nothing any more: there is one at a time."""
+    await tx.execute(
+        """
+        UPDATE code SET expires_at = $2
+        WHERE recipient_id = $1 AND request_id IS NULL AND used_at IS NULL AND expires_at > $2
+        """,
+        recipient_id,
+        at,
     )
 
 

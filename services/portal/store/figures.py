@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import orjson
 
+from services.portal.ends import Ends
 from services.portal.store.columns import columns
 
 COUNTING_S_MAX = 900
@@ -63,6 +64,21 @@ async def count(tx: asyncpg.Connection, area: str) -> list[Counted]:
         timeout=COUNTING_S_MAX,
     )
     return [Counted(*row) for row in rows]
+
+
+async def is_complete(tx: asyncpg.Connection, ends: Ends) -> bool:
+    """Whether everything up to there is read, and somebody is registered."""
+    complete: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM recipient) AND NOT EXISTS (
+            SELECT FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e (topic, partition, next_offset)
+            LEFT JOIN input_position AS p USING (topic, partition)
+            WHERE coalesce(p.next_offset, 0) < e.next_offset
+        )
+        """,
+        *ends.columns(),
+    )
+    return complete
 
 
 async def positions(tx: asyncpg.Connection, topics: Sequence[str]) -> dict[str, dict[str, int]]:

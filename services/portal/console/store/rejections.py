@@ -36,11 +36,15 @@ _WHERE = f"""
 
 
 async def page(db: Database, wanted: Filter, after: tuple[datetime, str] | None, limit: int) -> list[asyncpg.Record]:
-    """The newest first, those older than `after` (time, event id)."""
+    """The newest first, those older than `after` (time, event id).
+
+    `village` is where the NIK's holder stands, so an officer's own submission does not show it from outside the area.
+    """
     at, event_id = after or LATEST
     rows: list[asyncpg.Record] = await db.fetch(
         f"""
-        SELECT {_OPERATOR} AS operator, source, id, recipient_id, village, problems, submitted_at, at, event_id
+        SELECT {_OPERATOR} AS operator, source, id, problems, at, event_id,
+            CASE WHEN village >= $1 AND village < $2 THEN village END AS village
         FROM submission
         WHERE {_WHERE} AND (at, event_id) < ($7, $8)
         ORDER BY at DESC, event_id DESC

@@ -1,6 +1,7 @@
 """Sessions of officers, and sign-ins under way."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
@@ -9,22 +10,32 @@ from shared.officers import Officer
 Database = asyncpg.Pool | asyncpg.Connection
 
 
-async def begin_sign_in(
-    db: Database, state_sha256: bytes, nonce: str, verifier: str, onward: str, at: datetime, *, oldest: datetime
-) -> None:
-    """Those begun before `oldest` are swept out by the way."""
-    await db.execute(
+class Begun(NamedTuple):
+    """A sign-in under way."""
+
+    state_sha256: bytes
+    nonce: str
+    verifier: str
+    onward: str
+
+
+async def begin_sign_in(db: Database, begun: Begun, network: str, most: int, at: datetime, *, oldest: datetime) -> bool:
+    """False where as many are under way from this network. Those begun before `oldest` are swept out by the way."""
+    taken = await db.fetchval(
         """
-        WITH old AS (DELETE FROM sign_in WHERE created_at < $6)
-        INSERT INTO sign_in (state_sha256, nonce, verifier, onward, created_at) VALUES ($1, $2, $3, $4, $5)
+        WITH old AS (DELETE FROM sign_in WHERE created_at < $7)
+        INSERT INTO sign_in (state_sha256, nonce, verifier, onward, network, created_at)
+        SELECT $1, $2, $3, $4, $5, $6
+        WHERE (SELECT count(*) FROM sign_in WHERE network = $5 AND created_at >= $7) < $8
+        RETURNING true
         """,
-        state_sha256,
-        nonce,
-        verifier,
-        onward,
+        *begun,
+        network,
         at,
         oldest,
+        most,
     )
+    return bool(taken)
 
 
 async def finish_sign_in(db: Database, state_sha256: bytes, oldest: datetime) -> asyncpg.Record | None:
