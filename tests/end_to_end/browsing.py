@@ -46,14 +46,20 @@ async def page_of(opened: Browser, width: int, *, scripts: bool = True) -> Async
 
 
 async def check(page: Page, *, bytes_max: int = 50_000, bare: bool = True) -> None:
-    """No violation of WCAG 2.2 AA, nothing beside the page's own width, and no more bytes than a poor network bears.
+    """On a phone and on a desk: no violation of WCAG 2.2 AA, and nothing beside the page's own width. And no more bytes
+    than a poor network bears.
 
     `bare`: the page fetches nothing else, no style and no script.
     """
-    found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": _STANDARDS}})
-    assert found.violations_count == 0, found.generate_report()
-    wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{page.url} is {wide} px wider than the screen"
+    shown = page.viewport_size
+    for width in (SMALL, LARGE):
+        await page.set_viewport_size({"width": width, "height": 800})
+        found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": _STANDARDS}})
+        assert found.violations_count == 0, found.generate_report()
+        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{page.url} is {wide} px wider than a screen of {width} px"
+    if shown:
+        await page.set_viewport_size(shown)
     assert len((await page.content()).encode()) < bytes_max
     resources = await page.evaluate("performance.getEntriesByType('resource').length")
     assert resources == 0 or not bare, "everything is in the page"

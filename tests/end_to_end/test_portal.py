@@ -105,10 +105,9 @@ async def test_whoever_mistypes_is_told_what_to_mend(ports: dict[str, int], chro
         await check(page)
 
 
-@pytest.mark.parametrize("width", [SMALL, LARGE])
-async def test_the_open_figures(ports: dict[str, int], chromium: Browser, width: int) -> None:
+async def test_the_open_figures(ports: dict[str, int], chromium: Browser) -> None:
     url = f"http://127.0.0.1:{ports['portal-public']}/figures"
-    async with page_of(chromium, width) as page:
+    async with page_of(chromium, SMALL) as page:
         await page.goto(url)
         await check(page)
         assert "titik periksa audit" in await page.inner_text("main"), "the demo publishes at a checkpoint"
