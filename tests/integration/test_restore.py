@@ -23,6 +23,7 @@ from salur.stack.home import Home
 from salur.stack.postgres import binaries
 from shared.errors import SalurError
 from shared.events.topics import STAGES
+from tests.integration import lean
 from tests.integration.reported import at_rest, open_cycle
 from tests.integration.toy import empty_topics, settings_for
 from tests.stack import drop_database, fresh_database, new_home
@@ -40,7 +41,7 @@ async def home(kafka: str, postgres: str) -> AsyncIterator[Home]:
     await empty_topics(settings_for(kafka, database, home.keys))
     options = {"bank": BANK, "carrier": CARRIER, "notify": {"quiet_time_s": "1"}}
     try:
-        up(home, Request(kafka=kafka, postgres=database, options=options))
+        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
         yield home
     finally:
         down(home)
