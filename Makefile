@@ -6,13 +6,16 @@ BROKERS ?= 3
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format up down bench chaos contract lock
+.PHONY: demo test test-everything lint format up down bench chaos contract lock
 
 demo: .venv/run  ## the whole flow on generated families, with the report
 	$(BIN)/salur demo --families $(FAMILIES) --seed $(SEED)
 
 test: lint  ## linters, type checker, import contracts and all tests
 	$(BIN)/pytest
+
+test-everything: lint  ## the same, and those that take minutes: chaos, a restored backup, the monitor killed, the portal rebuilt
+	SALUR_EVERYTHING=1 $(BIN)/pytest
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -12,7 +12,10 @@ import pytest
 
 from salur.chaos.faults import Kind
 from salur.report.make import ORDER
+from tests.slow import takes_minutes
 from tests.stack import new_home
+
+pytestmark = takes_minutes
 
 FAMILIES, FAULTS, SEED = 150, 20, 188
 KILLED = {"registry", "eligibility", "payout", "notify", "bank", "carrier", "postgres", "kafka"}

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page
 
 from tests.end_to_end.browsing import LARGE, SMALL, browser, check, page_of
 from tests.end_to_end.conftest import Demo
+from tests.slow import takes_minutes
 
 CODE_WITHIN_S = 15.0
 
@@ -144,6 +145,7 @@ async def test_pages_need_no_script(ports: dict[str, int], chromium: Browser) ->
             assert "script" not in await page.content()
 
 
+@takes_minutes
 def test_a_rebuild_leaves_the_same_rows(demo: Demo) -> None:
     """Row for row, on a running stack; the audit then finds every row where its events say."""
     before = at_rest(demo)

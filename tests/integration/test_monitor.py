@@ -24,6 +24,9 @@ from shared.events.codec import decode
 from shared.events.topics import MODELS
 from shared.runtime.recovery import recover
 from tests.integration.monitor_desk import Desk, desk, minute_of
+from tests.slow import takes_minutes
+
+pytestmark = takes_minutes
 
 CYCLE = "sembako-2026-11"
 ACCOUNT = "a-" + "5" * 32

@@ -17,6 +17,9 @@ from shared.postgres import migrate, open_pool
 from shared.runtime.patience import patiently
 from tests.integration.monitor_desk import Desk, desk, minute_of
 from tests.integration.test_monitor import paid
+from tests.slow import takes_minutes
+
+pytestmark = takes_minutes
 
 EVENTS = 3_000
 

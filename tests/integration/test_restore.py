@@ -26,7 +26,10 @@ from shared.events.topics import STAGES
 from tests.integration import lean
 from tests.integration.reported import at_rest, open_cycle
 from tests.integration.toy import empty_topics, settings_for
+from tests.slow import takes_minutes
 from tests.stack import drop_database, fresh_database, new_home
+
+pytestmark = takes_minutes
 
 FAMILIES, SEED, CONFIRMED = 200, 5, 20
 BUDGETS = {"sembako": ("2026-11", 15_000_000), "pkh": ("2026-Q4", 10**9)}

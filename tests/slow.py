@@ -1,0 +1,9 @@
+"""Tests that take minutes: `make test-everything` runs them too, `make test` has to end within twenty."""
+
+import os
+
+import pytest
+
+takes_minutes = pytest.mark.skipif(
+    not os.environ.get("SALUR_EVERYTHING"), reason="takes minutes: make test-everything runs it (SALUR_EVERYTHING=1)"
+)
