@@ -24,7 +24,7 @@ from tests.fuzz.mutations import NAME, NIK
 from tests.fuzz.serving import OFFICER, VERIFY, served
 from tests.integration.registry_desk import TOKENS, open_desk
 
-EXAMPLES = 20
+EXAMPLES = 40
 ODD_NAMES = (
     "\x00", "a\x00b", "%00", "..", "../../etc/passwd", "x" * 500, "é", "\u202e", " ", "\n", "'", "a;b", "{}", "\x7f",
     "r-" + "f" * 32, "sembako-2026-11\x00", "٢٠٢٦",
