@@ -127,17 +127,22 @@ class OfficerSettings(_Settings):
     oidc_area_claim: str = "salur_area"
 
 
-class ServiceSettings(KafkaSettings, PostgresSettings, OfficerSettings):
-    """What each service needs; its own settings extend this."""
+class ProcessSettings(_Settings):
+    """What each process needs, whatever it does."""
 
     keys: Path = Path(".salur/keys.json")
     http_host: str = "127.0.0.1"
     http_port: int = 0
     instance: int = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    nice: int = 0
+
+
+class ServiceSettings(KafkaSettings, PostgresSettings, OfficerSettings, ProcessSettings):
+    """What each service needs; its own settings extend this."""
+
     batch_messages_max: int = 2000
     event_bytes_max: int = 900_000
-    nice: int = 0
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 8_000
     key_wait_s: float = Field(default=60.0, ge=0)

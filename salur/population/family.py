@@ -39,7 +39,8 @@ from salur.population.intake import (
     submission_time,
 )
 from salur.population.names import address, drifted, person_name
-from salur.population.places import JAVANESE, Village, village_choice
+from salur.population.places import JAVANESE, village_choice
+from shared.villages import Village
 
 _DECILE: Final = Weighted(rates.DECILES)
 _LANGUAGE: Final = Weighted(rates.LANGUAGES)

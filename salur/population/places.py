@@ -1,12 +1,11 @@
 """Where people live and where their NIK was issued."""
 
-import csv
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Final
 
 from salur.population.draw import Weighted
+from shared.villages import Village, villages
 
 DISTRICT_WEIGHTS: Final[Mapping[str, int]] = {
     "760401": 24,  # Tinambung
@@ -43,21 +42,6 @@ UNKNOWN_REGIONS: Final = ("760417", "760455", "760499", "999999", "990101", "000
 
 JAVANESE: Final = frozenset({"760403", "760407", "760414"})
 """Districts with many families of Javanese transmigrants (Wonomulyo and beside it)."""
-
-
-class Village(NamedTuple):
-    """A village (desa or kelurahan): `code` of 10 digits, `district` of 6."""
-
-    code: str
-    district: str
-    name: str
-
-
-@cache
-def villages() -> tuple[Village, ...]:
-    """All villages of Polman, by code."""
-    table = files("salur.population").joinpath("polman_villages.csv").read_text(encoding="utf-8")
-    return tuple(Village(row["code"], row["district"], row["name"]) for row in csv.DictReader(table.splitlines()))
 
 
 @cache

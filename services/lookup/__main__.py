@@ -4,42 +4,27 @@ It holds the identity key and nothing else, has no database, and answers whoever
 """
 
 import asyncio
-import signal
-import sys
 
 import structlog
-import uvloop
-from pydantic import ValidationError
 
 from services.lookup.allowance import Allowance
 from services.lookup.api import router
 from services.lookup.settings import LookupSettings
-from shared.errors import SalurError
 from shared.privacy.keyring import Keyring
 from shared.runtime.http import create_app, serve
-from shared.telemetry import logs
+from shared.runtime.process import run_until_told, starting
 
 log = structlog.get_logger()
 
 
 def main() -> None:
-    try:
+    with starting("lookup"):
         settings = LookupSettings()
         keyring = Keyring.load(settings.keys, only=("identity",))
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        named = "; ".join(f"SALUR_{str(p['loc'][0]).upper()}: {p['msg']}" for p in problems)
-        sys.exit(f"lookup cannot start: {named}")
-    except SalurError as error:
-        sys.exit(f"lookup cannot start: {error.message}. {error.hint}")
-    logs.configure("lookup", settings.instance, settings.log_level)
-    uvloop.run(_run(settings, keyring))
+    run_until_told("lookup", settings, lambda stopping: _run(settings, keyring, stopping))
 
 
-async def _run(settings: LookupSettings, keyring: Keyring) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def _run(settings: LookupSettings, keyring: Keyring, stopping: asyncio.Event) -> None:
     asking = router(
         keyring, settings.lookup_token.get_secret_value(), Allowance(settings.lookup_rate, settings.lookup_burst)
     )

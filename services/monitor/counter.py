@@ -1,6 +1,6 @@
 """From a bundle of messages to the tables: which counts each event goes into."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
@@ -50,7 +50,7 @@ class Counter:
 
     def bundle(self, messages: Iterable[Received]) -> list[Payment]:
         """Of each partition in order. What it returns is kept by natural keys, so coming twice does no harm."""
-        work = _Bundle(self.windows)
+        work = _Bundle.of(self.windows)
         payments: list[Payment] = []
         read = [(message, facts) for message in messages if (facts := self._read(message)) is not None]
         for message, facts in read:
@@ -81,10 +81,10 @@ class Counter:
     def _count(self, work: "_Bundle", topic: str, partition: int, sequence: int, facts: Facts) -> None:
         at_s = facts.at_ms // 1000
         place = place_of(Cell(topic, partition))
-        position = work.positions.get(place) or self.windows.position.get(place)
-        newest = cast("Position", position)["t"] if position else at_s
-        known = position is not None and sequence <= cast("Position", position)["s"]
-        work.positions[place] = moved(cast("Position | None", position), sequence, at_s)
+        position: Position | None = work.position.get(place)
+        newest = position["t"] if position else at_s
+        known = position is not None and sequence <= position["s"]
+        work.position.counts[place] = moved(position, sequence, at_s)
         (SEEN_AGAIN if known else COUNTED).labels(topic).inc()
         lag = self._lag(facts)
         code = facts.code if topic in _FAILURES or topic in _CODED or topic.startswith("dead-letter.") else ""
@@ -96,13 +96,13 @@ class Counter:
             LATE.labels(topic).inc()
         for counts, size, cell in cells:
             if window_start(at_s, newest, int(size.size)) is not None:
-                work.add(counts, (cell.key, size.current(at_s)), sequence, facts.amount_idr, lag)
+                counts.add((cell.key, size.current(at_s)), sequence, facts.amount_idr, lag)
         if topic == "recipient.registered" and facts.code == "new" and window_start(at_s, newest, DAY_S) is not None:
             cell = Cell(topic, partition, district=facts.village)
-            work.add(work.day, (cell.key, _DAY.current(at_s)), sequence)
+            work.day.add((cell.key, _DAY.current(at_s)), sequence)
         if topic in _MONEY:
             cell = Cell(topic, partition, facts.programme, code=facts.cycle)
-            work.add(work.cycle, (cell.key, (0.0, 0.0)), sequence, facts.amount_idr)
+            work.cycle.add((cell.key, (0.0, 0.0)), sequence, facts.amount_idr)
 
     def _lag(self, facts: Facts) -> tuple[str, int] | None:
         if facts.submitted_ms:
@@ -115,44 +115,41 @@ class Counter:
 _CODED: Final = frozenset({"recipient.registered", "registration.unchanged", "eligibility.decided", "payout.cancelled"})
 
 
-class _Bundle:
-    """Changed counts of one bundle, written to the tables together."""
+class _Changes:
+    """Counts of one table that a bundle changes, written together."""
 
-    def __init__(self, windows: Windows) -> None:
-        self.windows = windows
-        self.minute: dict[Key, Count] = {}
-        self.hour: dict[Key, Count] = {}
-        self.day: dict[Key, Count] = {}
-        self.cycle: dict[Key, Count] = {}
-        self.positions: dict[str, Position] = {}
-        self._table = {
-            id(self.minute): windows.minute,
-            id(self.hour): windows.hour,
-            id(self.day): windows.day,
-            id(self.cycle): windows.cycle,
-        }
+    __slots__ = ("counts", "table")
 
-    def add(
-        self,
-        counts: dict[Key, Count],
-        key: Key,
-        sequence: int,
-        amount_idr: int = 0,
-        lag: tuple[str, int] | None = None,
-    ) -> None:
-        held = counts.get(key) or self._table[id(counts)].get(key)
-        if more := added(cast("Count | None", held), sequence, amount_idr, lag):
-            counts[key] = more
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.counts: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        return self.counts.get(key) or self.table.get(key)
+
+    def add(self, key: Key, sequence: int, amount_idr: int = 0, lag: tuple[str, int] | None = None) -> None:
+        if more := added(cast("Count | None", self.get(key)), sequence, amount_idr, lag):
+            self.counts[key] = more
 
     def write(self) -> None:
-        changes: Sequence[tuple[Any, dict[Any, Any]]] = (
-            (self.windows.minute, self.minute),
-            (self.windows.hour, self.hour),
-            (self.windows.day, self.day),
-            (self.windows.cycle, self.cycle),
-            (self.windows.position, self.positions),
-        )
-        for table, counts in changes:
-            for key, count in counts.items():
-                if table.get(key) != count:
-                    table[key] = count
+        for key, count in self.counts.items():
+            if self.table.get(key) != count:
+                self.table[key] = count
+
+
+class _Bundle(NamedTuple):
+    """What one bundle changes, by table."""
+
+    minute: _Changes
+    hour: _Changes
+    day: _Changes
+    cycle: _Changes
+    position: _Changes
+
+    @classmethod
+    def of(cls, windows: Windows) -> "_Bundle":
+        return cls(*map(_Changes, windows))
+
+    def write(self) -> None:
+        for changes in self:
+            changes.write()

@@ -1,13 +1,9 @@
 """The monitor's parts, put together: Faust counts, workers judge and post, HTTP answers, until SIGTERM."""
 
 import asyncio
-import os
-import signal
-import sys
 from typing import Final
 
 import structlog
-import uvloop
 
 from services.monitor.alone import alone, stays_alone
 from services.monitor.api import router
@@ -17,7 +13,6 @@ from services.monitor.rulebook import rulebook
 from services.monitor.settings import MonitorSettings
 from services.monitor.watching import WATCHED, Watch, topics_to_make, watch
 from services.monitor.webhook import Webhook
-from shared.errors import SalurError
 from shared.events import AlertCleared, AlertRaised
 from shared.events.topics import outputs_of
 from shared.kafka import ensure_topics
@@ -26,10 +21,10 @@ from shared.runtime.emit import Outbox
 from shared.runtime.http import create_app, serve
 from shared.runtime.patience import patiently
 from shared.runtime.presence import enter
+from shared.runtime.process import run_until_told
 from shared.runtime.publisher import Publisher
 from shared.runtime.tail import refuse_restored_database
 from shared.runtime.worker import Worker, keep_working
-from shared.telemetry import logs
 from shared.telemetry.metrics import EVENTS_OUT, TROUBLES
 
 log = structlog.get_logger()
@@ -40,24 +35,10 @@ NAME: Final = "monitor"
 def run(settings: MonitorSettings) -> None:
     """Until SIGTERM or SIGINT. Exits with 1, and says why, when it may not run or cannot go on: started again, it goes
     on from what Kafka holds."""
-    logs.configure(NAME, settings.instance, settings.log_level)
-    os.nice(settings.nice)
-    try:
-        uvloop.run(_run(settings))
-    except* SalurError as refusals:
-        for refusal in refusals.exceptions:
-            log.critical("the monitor may not run", reason=str(refusal), hint=getattr(refusal, "hint", None))
-        sys.exit(1)
-    except* Exception as failures:
-        for failure in failures.exceptions:
-            log.critical("the monitor ends", exc_info=failure)
-        sys.exit(1)
+    run_until_told(NAME, settings, lambda stopping: _run(settings, stopping))
 
 
-async def _run(settings: MonitorSettings) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def _run(settings: MonitorSettings, stopping: asyncio.Event) -> None:
     url = settings.url(NAME)
     await patiently(lambda: migrate(url, NAME))
     presence = await patiently(lambda: enter(url, NAME))

@@ -20,7 +20,7 @@ from faust.tables.table import Table
 from faust.windows import TumblingWindow
 
 from services.monitor.domain.counting import DAY_S, EXPIRES_S, HOUR_S, MINUTE_S, Cell, Count, Position, cell_of, expired
-from shared.events.topics import CHANGELOGS, MONITOR_GROUP
+from shared.events.topics import CHANGELOGS
 
 Key = tuple[str, tuple[float, float]]
 Items = Iterator[tuple[Key, Count]]
@@ -116,6 +116,3 @@ def make(app: faust.App, partitions: int) -> Windows:
         app.tables.add(table)
         made.append(table)
     return Windows(*made)
-
-
-__all__ = ["MONITOR_GROUP", "SIZES", "Items", "Key", "Windows", "make", "place_of", "window"]

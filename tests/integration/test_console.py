@@ -12,9 +12,10 @@ import asyncpg
 import pytest
 from fastapi.routing import APIRoute
 
+from services.portal.addresses import networks
 from services.portal.console import cookies
 from services.portal.console.gate import onward
-from services.portal.console.sign_in import SIGN_INS_MAX, network_of
+from services.portal.console.sign_in import SIGN_INS_MAX
 from shared.events import Problem, RegistrationRejected, SubmissionRef, Text, caused_by, first_cause
 from tests.integration import portal_desk
 from tests.integration.console_site import NIK, Site, browser, console
@@ -315,7 +316,7 @@ async def test_nobody_fills_the_table_of_sign_ins_and_nobody_is_locked_out_for_l
     ],
 )
 def test_sign_ins_are_counted_by_network(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert networks(address).wide == network
 
 
 async def test_a_form_has_its_size_and_a_strangers_is_not_read(site: Site) -> None:

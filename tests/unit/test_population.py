@@ -22,7 +22,8 @@ from salur.population.arrivals import Arrivals
 from salur.population.draw import Calendar, Draw
 from salur.population.family import Families
 from salur.population.names import drifted, person_name
-from salur.population.places import DISTRICT_WEIGHTS, ELSEWHERE, UNKNOWN_REGIONS, villages
+from salur.population.places import DISTRICT_WEIGHTS, ELSEWHERE, UNKNOWN_REGIONS
+from shared.villages import villages
 
 FAMILIES = 2000
 SEED = 2026

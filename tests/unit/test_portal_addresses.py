@@ -3,7 +3,7 @@
 import pytest
 from fastapi import Request
 
-from services.portal.aid.desk import networks
+from services.portal.addresses import networks
 from services.portal.web import Door
 
 

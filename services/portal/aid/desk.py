@@ -5,17 +5,16 @@ follows later in a worker, and a wrong code is wrong in the same way for everybo
 """
 
 import hmac
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 import asyncpg
 
+from services.portal.addresses import networks
 from services.portal.ends import AskEnds
 from services.portal.metrics import CODES, REQUESTS, SIGN_INS
 from services.portal.store import access
@@ -37,7 +36,6 @@ HAND_DIGITS: Final = 10
 """Of a code that an officer hands out: any request of its recipient may try it, and there may be many."""
 CODE_SCHEMA: Final = "code.issued/1"
 ISSUED_AT_ONCE: Final = 200
-_WITH_PORT: Final = re.compile(r"([0-9.]+)(?::\d+)?|\[([^\]]+)\](?::\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +174,3 @@ def _token_hash(token: str) -> bytes:
 def _request_of(token: str) -> str:
     """A request's id stands on topics and leads to no token."""
     return f"q-{_token_hash(token).hex()[:32]}"
-
-
-def networks(address: str) -> tuple[str, str]:
-    """What an address counts with: an IPv6 address with its /64, which one household has to itself, and with its /48,
-    which one customer may have; an IPv4 address with itself, also where it is written as IPv6.
-
-    Some proxies add a port.
-    """
-    found = _WITH_PORT.fullmatch(address)
-    try:
-        held = ip_address(found[1] or found[2] if found else address)
-    except ValueError:
-        return "unknown", "unknown"
-    if isinstance(held, IPv6Address) and held.ipv4_mapped:
-        held = held.ipv4_mapped
-    if held.version == 4:
-        return str(held), str(held)
-    bits = int(held)
-    return str(IPv6Network((bits >> 64 << 64, 64))), str(IPv6Network((bits >> 80 << 80, 48)))

@@ -13,17 +13,20 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.portal import web
 from services.portal.aid.desk import CODE_LIVES, SESSION_LIVES, Desk
 from services.portal.aid.view import shown
 from services.portal.domain.identity import Refused, read
 from services.portal.lookup import Lookup
 from services.portal.texts import Catalogue, words
-from services.portal.web import LANGUAGES, Door, form_of, page, to
+from services.portal.web import LANGUAGES, Door, FormTooLarge, page, to
 from shared.runtime.failures import is_trouble
 from shared.words import WITA, Language
 
 log = structlog.get_logger()
 
+FORM_BYTES_MAX: Final = 2_000
+FIELDS_MAX: Final = 20
 FORM_COOKIE: Final = "salur_form"
 CODE_COOKIE: Final = "salur_code"
 AID_COOKIE: Final = "salur_aid"
@@ -49,7 +52,7 @@ class Pages:
         return self._ask(request, language, note=note if note in ("left", "ended") else None)
 
     async def asked(self, request: Request, language: Language) -> Response:
-        form = await form_of(request)
+        form = await _form_of(request)
         if not self._ours(request, form):
             return self._ask(request, language, 400, problem="form_old")
         today = self.desk.now().astimezone(WITA).date()
@@ -71,7 +74,7 @@ class Pages:
         return self._with_form(request, "code", language, problem=None)
 
     async def entered(self, request: Request, language: Language) -> Response:
-        form = await form_of(request)
+        form = await _form_of(request)
         if not self._ours(request, form):
             return self._with_form(request, "code", language, 400, problem="form_old")
         digits = "".join(c for c in form.get("code", "") if c.isascii() and c.isdigit())[:12]
@@ -91,7 +94,7 @@ class Pages:
         return self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
 
     async def leave(self, request: Request, language: Language) -> Response:
-        if self._ours(request, await form_of(request)):
+        if self._ours(request, await _form_of(request)):
             await self.desk.leave(request.cookies.get(AID_COOKIE, ""))
         answer = to(f"{LANGUAGES[language] or '/'}?note=left")
         self.door.take_back(answer, AID_COOKIE)
@@ -113,6 +116,14 @@ class Pages:
 
     def _ours(self, request: Request, form: dict[str, str]) -> bool:
         return self.desk.form_token_holds(request.cookies.get(FORM_COOKIE, ""), form.get("form", ""))
+
+
+async def _form_of(request: Request) -> dict[str, str]:
+    """None of the fields where it is larger than any form here: then it lacks its token too."""
+    try:
+        return await web.form_of(request, bytes_max=FORM_BYTES_MAX, fields_max=FIELDS_MAX)
+    except FormTooLarge:
+        return {}
 
 
 def router(pages: Pages) -> APIRouter:

@@ -6,7 +6,7 @@ Routes are made with a route class, so that this holds for each of them and not 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import Depends, Request, Response
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
+from services.portal import web
 from services.portal.console import cookies
 from services.portal.console.sessions import Session, Sessions
 from services.portal.console.showing import Pages
@@ -42,12 +43,6 @@ class FormTooOld(SalurError):
     """The form does not carry this session's token."""
 
     http_status = 403
-
-
-class FormTooLarge(SalurError):
-    """More than any form of the console can be."""
-
-    http_status = 413
 
 
 @dataclass(slots=True)
@@ -122,7 +117,7 @@ class Gate:
         try:
             if request.method == "POST":
                 visit.outcome = "done"
-                visit.form = await fields(request)
+                visit.form = await form_of(request)
             if "%00" in request.url.query or any("\0" in value for value in visit.form.values()):
                 raise NotFound("no text holds that character")
             if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
@@ -175,17 +170,9 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(address, 303)
 
 
-async def fields(request: Request) -> dict[str, str]:
-    """A form's fields; of equal names the last; none of what is no form. Raises FormTooLarge.
+async def form_of(request: Request) -> dict[str, str]:
+    """A form's fields. Raises FormTooLarge.
 
     Whoever calls knows already that there is a session: a stranger's body is not read at all.
     """
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > FORM_BYTES_MAX:
-            raise FormTooLarge(f"a form has at most {FORM_BYTES_MAX} bytes")
-    try:
-        return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX))
-    except ValueError:
-        return {}
+    return await web.form_of(request, bytes_max=FORM_BYTES_MAX, fields_max=FIELDS_MAX)

@@ -1,14 +1,15 @@
 """Villages that a form offers, and what regions are called with what they lie in."""
 
-import csv
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 from services.portal.regions import name_of
+from shared.villages import villages as served
 
 
 class Village(NamedTuple):
+    """With the name of its district."""
+
     code: str
     name: str
     district: str
@@ -17,9 +18,7 @@ class Village(NamedTuple):
 @cache
 def villages() -> tuple[Village, ...]:
     """All that are served, by code."""
-    table = files("services.portal").joinpath("villages.csv").read_text(encoding="utf-8")
-    rows = sorted(csv.DictReader(table.splitlines()), key=lambda row: row["code"])
-    return tuple(Village(row["code"], row["name"], name_of(row["district"])) for row in rows)
+    return tuple(Village(village.code, village.name, name_of(village.district)) for village in served())
 
 
 def full_name(code: str) -> str:

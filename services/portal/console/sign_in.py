@@ -2,15 +2,15 @@
 
 import secrets
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
+from services.portal.addresses import networks
 from services.portal.console import cookies
 from services.portal.console.context import Console
-from services.portal.console.gate import HOME, FormTooOld, fields, onward
+from services.portal.console.gate import HOME, FormTooOld, form_of, onward
 from services.portal.console.oidc import Issuer
 from services.portal.console.sessions import Sessions
 from services.portal.console.showing import STATIC
@@ -49,7 +49,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
     async def go(request: Request, onward: str = HOME) -> Response:
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
         at, begun = now(), sessions.Begun(cookies.stored(state), nonce, verifier, _onward(onward))
-        network = network_of(console.gate.door.address(request))
+        network = networks(console.gate.door.address(request)).wide
         try:
             address = await issuer.authorization_url(state=state, nonce=nonce, verifier=verifier)
             if not await sessions.begin_sign_in(pool, begun, network, SIGN_INS_MAX, at, oldest=at - SIGN_IN_LIFE):
@@ -86,7 +86,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         held = request.cookies.get(cookies.COOKIE, "")
         try:
             session = await living.of(held or None, seen=False)
-            if session and not cookies.is_form_token(held, (await fields(request)).get("form", "")):
+            if session and not cookies.is_form_token(held, (await form_of(request)).get("form", "")):
                 raise FormTooOld("the form is not of this session")
         except SalurError as error:
             return pages.refusal(request, None, error)
@@ -112,16 +112,6 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         return FileResponse(STATIC[name], headers={"cache-control": f"max-age={_DAY_S}"})
 
     return routes
-
-
-def network_of(address: str) -> str:
-    """What sign-ins are counted by: an IPv4 address, or an IPv6 address with its /48, which one line may have."""
-    try:
-        held = ip_address(address)
-    except ValueError:
-        return "unknown"
-    held = (held.version == 6 and held.ipv4_mapped) or held
-    return str(ip_network(f"{held}/48", strict=False)) if held.version == 6 else str(held)
 
 
 def _onward(text: str, *, to_sign_in: bool = False) -> str:

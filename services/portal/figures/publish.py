@@ -55,7 +55,10 @@ class Press:
         if due is None or (last is not None and due - last["edition"] < APART):
             return 0
         try:
-            return int(await publish(self.pool, self.area, due, at, self.secret, read_up_to=await self.ends()))
+            ends = await self.ends()
+            async with self.pool.acquire() as held:
+                connection = cast("asyncpg.Connection", held)
+                return int(await publish(connection, self.area, due, at, self.secret, read_up_to=ends))
         except TooSoon:  # another instance was quicker
             return 0
 
@@ -71,7 +74,7 @@ def due_on(at: datetime, days: Sequence[int]) -> date | None:
 
 
 async def publish(
-    database: asyncpg.Pool | asyncpg.Connection,
+    connection: asyncpg.Connection,
     area: str,
     edition: date,
     at: datetime,
@@ -86,24 +89,6 @@ async def publish(
 
     `instead`: a younger edition than APART is taken back for this one. Raises TooSoon without it.
     """
-    if isinstance(database, asyncpg.Pool):
-        async with database.acquire() as connection:
-            return await _publish(
-                cast("asyncpg.Connection", connection), area, edition, at, secret, checkpoint, instead, read_up_to
-            )
-    return await _publish(database, area, edition, at, secret, checkpoint, instead, read_up_to)
-
-
-async def _publish(
-    connection: asyncpg.Connection,
-    area: str,
-    edition: date,
-    at: datetime,
-    secret: bytes,
-    checkpoint: Mapping[str, str] | None,
-    instead: bool,
-    read_up_to: Ends | None,
-) -> bool:
     async with connection.transaction(isolation="repeatable_read"):
         await store.take_time(connection)
         if read_up_to is not None and not await store.is_complete(connection, read_up_to):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from services.portal.ends import Ends
+from services.portal.store.reading import read_up_to
 
 
 class Arrival(NamedTuple):
@@ -108,18 +109,14 @@ async def due_requests(tx: asyncpg.Connection, limit: int, at: datetime, ends: E
     nothing more needs to be said of those that are over.
     """
     rows: list[asyncpg.Record] = await tx.fetch(
-        """
+        f"""
         SELECT q.request_id, q.recipient_id, q.expires_at, r.recipient_id IS NOT NULL AS registered
         FROM code_request AS q
         LEFT JOIN recipient AS r USING (recipient_id)
         WHERE q.state = 'asked' AND (
             r.recipient_id IS NOT NULL
             OR q.expires_at <= $2
-            OR q.asked_at <= $3 AND NOT EXISTS (
-                SELECT FROM unnest($4::text[], $5::int[], $6::bigint[]) AS e (topic, partition, next_offset)
-                LEFT JOIN input_position AS p USING (topic, partition)
-                WHERE coalesce(p.next_offset, 0) < e.next_offset
-            )
+            OR q.asked_at <= $3 AND {read_up_to(4)}
         )
         ORDER BY q.asked_at
         LIMIT $1

@@ -9,6 +9,7 @@ import orjson
 
 from services.portal.ends import Ends
 from services.portal.store.columns import columns
+from services.portal.store.reading import read_up_to
 
 COUNTING_S_MAX = 900
 """Counting a million rows takes longer than a turn of the stage may."""
@@ -69,13 +70,7 @@ async def count(tx: asyncpg.Connection, area: str) -> list[Counted]:
 async def is_complete(tx: asyncpg.Connection, ends: Ends) -> bool:
     """Whether everything up to there is read, and somebody is registered."""
     complete: bool = await tx.fetchval(
-        """
-        SELECT EXISTS (SELECT FROM recipient) AND NOT EXISTS (
-            SELECT FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e (topic, partition, next_offset)
-            LEFT JOIN input_position AS p USING (topic, partition)
-            WHERE coalesce(p.next_offset, 0) < e.next_offset
-        )
-        """,
+        f"SELECT EXISTS (SELECT FROM recipient) AND {read_up_to(1)}",
         *ends.columns(),
     )
     return complete
