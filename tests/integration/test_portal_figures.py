@@ -46,9 +46,13 @@ async def test_an_edition(database: str, tmp_path: Path) -> None:
         clock[0] += timedelta(days=1)
         assert await press.publish_due() == 0, "on its days only"
         with pytest.raises(TooSoon):
-            await publish(desk.pool, "7604", date(2026, 12, 3), clock[0], SECRET)
+            async with desk.pool.acquire() as connection:
+                await publish(connection, "7604", date(2026, 12, 3), clock[0], SECRET)
         known = {"sha256": "0" * 64, "made_at": "2026-12-03T00:00:00Z", "key": "key-1"}
-        assert await publish(desk.pool, "7604", date(2026, 12, 3), clock[0], SECRET, checkpoint=known, instead=True)
+        async with desk.pool.acquire() as connection:
+            assert await publish(
+                connection, "7604", date(2026, 12, 3), clock[0], SECRET, checkpoint=known, instead=True
+            )
         assert await desk.pool.fetchval("SELECT array_agg(edition) FROM edition") == [date(2026, 12, 3)]
         rows = await desk.pool.fetch("SELECT area, value FROM figure WHERE measure = 'registered'")
         shown = dict(rows)
