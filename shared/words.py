@@ -21,7 +21,6 @@ _MONTHS: Final[Mapping[Language, tuple[str, ...]]] = {
     ),
 }
 _THOUSANDS: Final[Mapping[Language, str]] = {"id": ".", "en": ","}
-_MONTH: Final[Mapping[Language, str]] = {"id": "{month} {year}", "en": "{month} {year}"}
 _STAGE: Final[Mapping[Language, str]] = {"id": "tahap {stage} tahun {year}", "en": "stage {stage} of {year}"}
 _PERIOD: Final = re.compile(r"(\d{4})-(?:(0[1-9]|1[0-2])|Q([1-4]))(?!\d)")
 
@@ -68,5 +67,5 @@ def period(text: str, language: Language) -> str:
         return text
     year, month, stage = held
     if month:
-        return _MONTH[language].format(month=month_name(month, language), year=year)
+        return f"{month_name(month, language)} {year}"
     return _STAGE[language].format(stage=stage, year=year)
