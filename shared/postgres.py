@@ -1,9 +1,10 @@
 """PostgreSQL: one schema a service, its migrations, and a pool that may do only what the service's role may."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import asyncpg
 import structlog
@@ -49,17 +50,20 @@ async def open_pool(
     transaction_timeout_ms: int = 8_000,
     size_max: int = 8,
     more: Mapping[str, str] | None = None,
+    admit: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
 ) -> asyncpg.Pool:
     """Connections that work as the service's role in the service's schema.
 
     `transaction_timeout_ms` stands below Kafka's session time-out, so that a paused process cannot hold its locks
-    longer than it holds its partitions. `more`: further settings of each connection.
+    longer than it holds its partitions. `more`: further settings of each connection. `admit` raises for a connection
+    that nobody may use.
     """
     return await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size_max,
         command_timeout=60,
+        init=admit,
         server_settings={
             "role": app_role(service),
             "search_path": service,

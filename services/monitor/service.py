@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import asyncpg
 import structlog
 
 from services.monitor.alone import alone, stays_alone
@@ -46,12 +47,21 @@ async def _run(settings: MonitorSettings, stopping: asyncio.Event) -> None:
     if mine is None:
         return
     pool = await open_pool(
-        url, NAME, instance=settings.instance, transaction_timeout_ms=settings.transaction_timeout_ms
+        url,
+        NAME,
+        instance=settings.instance,
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+        admit=presence.admit,
     )
     partitions = await patiently(lambda: ensure_topics(settings, topics_to_make()))
-    await patiently(lambda: refuse_restored_database(settings, pool, outputs_of(NAME), range(partitions)))
-    outbox = Outbox(NAME, pool, partitions, settings.event_bytes_max)
     publisher = Publisher(NAME, pool, settings)
+
+    async def look(database: asyncpg.Pool | asyncpg.Connection) -> None:
+        await publisher.forget()
+        await refuse_restored_database(settings, database, outputs_of(NAME), range(partitions))
+
+    await patiently(lambda: look(pool))
+    outbox = Outbox(NAME, pool, partitions, settings.event_bytes_max)
     publisher.own(frozenset(range(partitions)))
     outbox.committed = publisher.offer
     watching = watch(settings, pool, partitions)
@@ -75,6 +85,7 @@ async def _run(settings: MonitorSettings, stopping: asyncio.Event) -> None:
             running = [tasks.create_task(keep_working(worker, NAME, stopping)) for worker in workers]
             running.append(tasks.create_task(watching.run(stopping)))
             running.append(tasks.create_task(stays_alone(mine, stopping)))
+            running.append(tasks.create_task(presence.keep(look, stopping)))
             running.append(tasks.create_task(serve(app, settings.http_host, settings.http_port, stopping)))
             await asyncio.gather(*running)
             publishing_ends.set()

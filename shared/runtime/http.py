@@ -5,12 +5,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import SalurError
 from shared.privacy import http_errors
+
+BODY_BYTES_MAX = 1024 * 1024
+"""FastAPI reads a body before it asks who sends it; where an endpoint takes less, it says so by itself."""
+
+
+class _LimitedBody:
+    """Nothing beyond BODY_BYTES_MAX is read of a request, whoever sends it and whatever it says of its length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def limited() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > BODY_BYTES_MAX:
+                raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
+            return message
+
+        await self.app(scope, limited, send)
 
 
 def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[APIRouter, ...]) -> FastAPI:
@@ -41,6 +65,7 @@ def create_public_app(service: str, routers: tuple[APIRouter, ...]) -> FastAPI:
 
 def _with_answers(app: FastAPI, routers: tuple[APIRouter, ...]) -> FastAPI:
     http_errors.install(app)
+    app.add_middleware(_LimitedBody)
 
     @app.exception_handler(SalurError)
     async def refused(_: Request, error: SalurError) -> JSONResponse:

@@ -1,6 +1,7 @@
 """From the outbox to Kafka: oldest row first, one record batch in flight a partition, deleted once acknowledged."""
 
 import asyncio
+from collections import Counter as Tally
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,7 +30,8 @@ from shared.telemetry.metrics import OUTBOX_DEPTH, TROUBLES
 log = structlog.get_logger()
 
 POLL_S = 0.05
-ROWS_A_ROUND = 64
+ROWS_A_PLACE = 16
+"""Of each topic and partition that is owned, in one round."""
 ROWS_IN_MEMORY_MAX = 256
 BYTES_IN_MEMORY_MAX = 16_000_000
 """Of rows that wait here for their turn, and of what is read in one round; more stays in the database."""
@@ -70,6 +72,11 @@ class Publisher:
         """From now on this process publishes these partitions; forgets what it knew, as others may have written."""
         self.owned = partitions
         self._forget()
+
+    async def forget(self) -> None:
+        """What is in memory counts no more, once the round at hand is over: only the database knows what waits."""
+        async with self._round:
+            self._forget()
 
     def offer(self, rows: Sequence[OutboxRow]) -> None:
         """Rows that were just committed here: published from memory when they are the next in order."""
@@ -162,24 +169,31 @@ class Publisher:
         rows = await self.pool.fetch(
             """
             WITH oldest AS MATERIALIZED (
-                SELECT topic, partition, first_sequence, octet_length(payload) AS bytes
-                FROM outbox
-                WHERE partition = ANY ($1::int[])
-                ORDER BY first_sequence, topic, partition
-                LIMIT $2
+                SELECT o.*
+                FROM output_position AS p
+                CROSS JOIN LATERAL (
+                    SELECT topic, partition, first_sequence, octet_length(payload) AS bytes,
+                        row_number() OVER (ORDER BY first_sequence) AS turn
+                    FROM outbox
+                    WHERE (topic, partition) = (p.topic, p.partition)
+                    ORDER BY first_sequence
+                    LIMIT $2
+                ) AS o
+                WHERE p.partition = ANY ($1::int[])
             ), summed AS (
-                SELECT *, sum(bytes) OVER (ORDER BY first_sequence, topic, partition) - bytes AS before FROM oldest
+                SELECT *, sum(bytes) OVER (ORDER BY turn, topic, partition) - bytes AS before FROM oldest
             )
             SELECT o.topic, o.partition, o.first_sequence, o.count, o.payload
             FROM summed AS s JOIN outbox AS o USING (topic, partition, first_sequence)
             WHERE s.before < $3
-            ORDER BY o.first_sequence, o.topic, o.partition
+            ORDER BY s.turn, o.topic, o.partition
             """,
             sorted(self.owned),
-            ROWS_A_ROUND,
+            ROWS_A_PLACE,
             BYTES_IN_MEMORY_MAX,
         )
-        if len(rows) < ROWS_A_ROUND:
+        fullest = max(Tally((row["topic"], row["partition"]) for row in rows).values(), default=0)
+        if fullest < ROWS_A_PLACE:
             OUTBOX_DEPTH.labels(self.service).set(len(rows))
         elif monotonic() > self._count_at:
             self._count_at = monotonic() + COUNT_S

@@ -1,7 +1,7 @@
 """From Kafka's records to messages, also from one that the client cannot read."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,12 +18,16 @@ _SEARCH_S = 10.0
 
 
 def message_of(record: ConsumerRecord) -> Message:
-    sequence = None
-    if topic_named(record.topic).sequenced:
-        carried = dict(record.headers).get(SEQUENCE_HEADER)
-        if carried is not None and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX:
-            sequence = int(carried)
+    sequence = _sequence_in(record.headers) if topic_named(record.topic).sequenced else None
     return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)
+
+
+def _sequence_in(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
+    """The last header of that name counts, as in Kafka's own clients."""
+    for name, carried in reversed(headers):
+        if name == SEQUENCE_HEADER:
+            return int(carried) if carried and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None
+    return None
 
 
 async def up_to_unreadable(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import asyncpg
 import structlog
 from fastapi import APIRouter
 
@@ -18,7 +19,7 @@ from shared.runtime.emit import Outbox
 from shared.runtime.http import create_app, create_public_app, serve
 from shared.runtime.loop import Loop
 from shared.runtime.patience import patiently
-from shared.runtime.presence import enter
+from shared.runtime.presence import Presence, enter
 from shared.runtime.process import run_until_told
 from shared.runtime.publisher import Publisher
 from shared.runtime.stage import Stage
@@ -66,20 +67,28 @@ async def _run(
     await patiently(lambda: migrate(url, name))
     presence = await patiently(lambda: enter(url, name))
     pool = await open_pool(
-        url, name, instance=settings.instance, transaction_timeout_ms=settings.transaction_timeout_ms
+        url,
+        name,
+        instance=settings.instance,
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+        admit=presence.admit,
     )
     outbox = Outbox(name, pool, settings.partitions, settings.event_bytes_max)
     service = await build(outbox, keyring)
     names = (*service.stage.topics, *outputs_of(name))
     _begin_at_zero(name, service)
     outbox.partitions = await patiently(lambda: ensure_topics(settings, names))
-    every = range(outbox.partitions)
-    await patiently(lambda: refuse_restored_database(settings, pool, outputs_of(name), every))
     publisher = Publisher(name, pool, settings)
     outbox.committed = publisher.offer
+
+    async def look(database: asyncpg.Pool | asyncpg.Connection) -> None:
+        await publisher.forget()
+        await refuse_restored_database(settings, database, outputs_of(name), range(outbox.partitions))
+
+    await patiently(lambda: look(pool))
     loop = Loop(Turn(service.stage, outbox, keyring, key_wait_s=settings.key_wait_s), publisher, settings)
     replaying = replay_api.router(name, settings, keyring, Access(Verifier(settings)))
-    app = create_app(name, lambda: _problems(loop), (*service.routers, replaying))
+    app = create_app(name, lambda: _problems(loop, presence), (*service.routers, replaying))
     publishing_ends = asyncio.Event()
     log.info("started", partitions=outbox.partitions)
     try:
@@ -87,6 +96,7 @@ async def _run(
             publishing = tasks.create_task(publisher.run(publishing_ends))
             working = [tasks.create_task(keep_working(w, name, stopping)) for w in service.workers]
             working.append(tasks.create_task(loop.run(stopping)))
+            working.append(tasks.create_task(presence.keep(look, stopping)))
             serving = tasks.create_task(serve(app, settings.http_host, settings.http_port, stopping))
             if service.public:
                 public = create_public_app(name, service.public)
@@ -110,8 +120,10 @@ def _begin_at_zero(name: topics.Service, service: Service) -> None:
     BREAKER_OPEN.labels(name).set(0)
 
 
-def _problems(loop: Loop) -> list[str]:
+def _problems(loop: Loop, presence: Presence) -> list[str]:
     found = [] if loop.ready else ["the stage has no assignment yet"]
+    if presence.lost:
+        found.append("the database was away: what it holds is to be compared with the topics")
     found += [reason for reason in (loop.trouble, loop.publisher.trouble, loop.breaker_open) if reason]
     found += [f"{place.topic}/{place.partition}: {gap}" for place, gap in loop.stopped.items()]
     found += [f"{place.topic}/{place.partition} waits for key {key_id}" for place, key_id in loop.turn.held.items()]

@@ -1,6 +1,6 @@
 """Whether the database is older than the topics it wrote: after a restore nothing may run before it was mended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import asyncpg
@@ -22,13 +22,16 @@ class DatabaseOlderThanTopic(SalurError):
 
 
 async def refuse_restored_database(
-    kafka: KafkaSettings, pool: asyncpg.Pool, topics: Iterable[str], partitions: Iterable[int]
+    kafka: KafkaSettings,
+    database: asyncpg.Pool | asyncpg.Connection,
+    topics: Iterable[str],
+    partitions: Iterable[int],
 ) -> None:
     """Raises DatabaseOlderThanTopic when a topic's last sequence is at or above the next one to be written.
 
     The topics are read first, so that what is published meanwhile cannot mislead.
     """
-    ahead = await partitions_ahead(kafka, pool, topics, partitions)
+    ahead = await partitions_ahead(kafka, database, topics, partitions)
     if ahead:
         first = ahead[0]
         raise DatabaseOlderThanTopic(
@@ -55,9 +58,10 @@ async def partitions_ahead(
 ) -> list[Ahead]:
     """Those of these partitions that hold events which the database does not know of."""
     every = list(partitions)
-    tails = await last_sequences(kafka, [Place(topic, p) for topic in topics for p in every])
-    rows = await database.fetch("SELECT topic, partition, next_sequence FROM output_position")
-    following = {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
+    places = [Place(topic, p) for topic in topics for p in every]
+    written = await _following(database)
+    tails = await last_sequences(kafka, {place: written.get(place, 0) for place in places})
+    following = await _following(database)
     return [
         Ahead(place, sequence, following.get(place, 0))
         for place, sequence in sorted(tails.items())
@@ -65,15 +69,17 @@ async def partitions_ahead(
     ]
 
 
-async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[Place, int]:
+async def last_sequences(kafka: KafkaSettings, written: Mapping[Place, int]) -> dict[Place, int]:
     """The highest sequence at the end of each of these partitions; empty ones are left out.
 
-    A few messages are looked at, not one: the very last may be a late re-publication by a paused process.
+    `written` is how many events the database knows of. A message beyond that number is either one that it does not
+    know or a re-publication (by a process that was paused, say), so as many are looked at, and a few in any case: what
+    the database does not know cannot hide behind re-publications.
     """
     consumer = AIOKafkaConsumer(**kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await start(consumer, kafka)
-        wanted = [TopicPartition(*place) for place in places]
+        wanted = [TopicPartition(*place) for place in written]
         consumer.assign(wanted)
         ends, starts = await consumer.end_offsets(wanted), await consumer.beginning_offsets(wanted)
         open_ended = {tp for tp in wanted if ends[tp] > starts[tp]}
@@ -81,7 +87,7 @@ async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[
             return {}
         consumer.assign(open_ended)
         for tp in open_ended:
-            consumer.seek(tp, max(starts[tp], ends[tp] - TAIL_MESSAGES))
+            consumer.seek(tp, max(starts[tp], min(ends[tp] - TAIL_MESSAGES, written[Place(*tp)])))
         tails: dict[Place, int] = {}
         while open_ended:
             for tp, records in (await consumer.getmany(timeout_ms=1000)).items():
@@ -92,6 +98,11 @@ async def last_sequences(kafka: KafkaSettings, places: Iterable[Place]) -> dict[
         return tails
     finally:
         await consumer.stop()
+
+
+async def _following(database: asyncpg.Pool | asyncpg.Connection) -> dict[Place, int]:
+    rows = await database.fetch("SELECT topic, partition, next_sequence FROM output_position")
+    return {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
 
 
 def _sequence(tp: TopicPartition, record: ConsumerRecord) -> int:

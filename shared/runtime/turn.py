@@ -8,6 +8,7 @@ import traceback
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -148,7 +149,7 @@ class Turn:
         self._count(messages, poisoned)
 
     def _count(self, messages: Sequence[Message], poisoned: Sequence[tuple[Message, Poison]]) -> None:
-        for topic, count in Tally(message.topic for message in messages).items():
+        for topic, count in Tally(map(attrgetter("topic"), messages)).items():
             EVENTS_IN.labels(self.stage.service, topic).inc(count)
         for message, poison in poisoned:
             POISONED.labels(self.stage.service, message.topic, poison.code).inc()

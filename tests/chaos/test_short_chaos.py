@@ -12,14 +12,11 @@ import pytest
 
 from salur.chaos.faults import Kind
 from salur.report.make import ORDER
-from tests.slow import takes_minutes
 from tests.stack import new_home
 
-pytestmark = takes_minutes
-
-FAMILIES, FAULTS, SEED = 150, 20, 188
+FAMILIES, FAULTS, SEED = 150, 20, 58
 KILLED = {"registry", "eligibility", "payout", "notify", "bank", "carrier", "postgres", "kafka"}
-"""With this seed everything is killed once at least."""
+"""With this seed everything is killed once at least, and lines to Kafka are cut, which always carry something."""
 WITHIN_S = 420
 
 Run = tuple[int, dict[str, Any], list[dict[str, Any]], str]

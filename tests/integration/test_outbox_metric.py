@@ -17,6 +17,8 @@ def rows_told() -> float | None:
 
 async def fill(pool: asyncpg.Pool, first: int, last: int) -> None:
     """Rows of these sequences, over four partitions."""
+    places = "SELECT 'payout.ordered', generate_series(0, 3)"
+    await pool.execute(f"INSERT INTO output_position (topic, partition) {places} ON CONFLICT DO NOTHING")
     query = r"INSERT INTO outbox SELECT 'payout.ordered', n % 4, n, 1, '\x' FROM generate_series($1::int, $2) AS n"
     await pool.execute(query, first, last)
 

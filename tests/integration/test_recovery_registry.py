@@ -251,7 +251,7 @@ async def test_it_refuses_what_is_not_its_own_and_while_an_instance_runs(
             running = await presence.enter(copy, "registry")
             with pytest.raises(presence.StillRuns, match="a process of registry works on this database"):
                 await flow.recover(desk, copy)
-            await running.close()
+            running.terminate()
             await desk.pool.execute(
                 "UPDATE output_position SET digest = sha256('another') WHERE topic = 'recipient.registered'"
             )

@@ -13,7 +13,7 @@ from shared.events.codec import encode
 from shared.events.envelope import CONTENT_TYPE
 from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
-from shared.runtime import positions
+from shared.runtime import positions, tail
 from shared.runtime.breaker import BreakerOpen
 from shared.runtime.emit import Outbox
 from shared.runtime.positions import NotOwner, Place, Position
@@ -272,6 +272,24 @@ async def test_a_restored_database_is_refused(settings: ServiceSettings, keyring
     with pytest.raises(DatabaseOlderThanTopic):
         await asyncio.wait_for(process.tasks[0], 20)
     await process.kill()
+
+
+async def test_a_restored_database_is_refused_also_behind_many_republications(
+    settings: ServiceSettings, keyring: Keyring
+) -> None:
+    await feed(settings, registrations(20))
+    async with running(settings, Toy(), keyring):
+        await all_handled(settings, 20)
+    place = "(topic, partition) = (SELECT topic, partition FROM eligibility.output_position ORDER BY 1, 2 LIMIT 1)"
+    partition = await ask(settings, f"SELECT partition FROM eligibility.output_position WHERE {place}")
+    for _ in range(tail.TAIL_MESSAGES + 5):
+        await put(settings, DECIDED, partition, b"{}", [("sequence", b"0")])
+    pool = await toys.open_pool(settings.url("eligibility"), "eligibility")
+    await refuse_restored_database(settings, pool, OUTPUTS, range(8))
+    await ask(settings, f"UPDATE eligibility.output_position SET next_sequence = next_sequence - 1 WHERE {place}")
+    with pytest.raises(DatabaseOlderThanTopic, match=DECIDED):
+        await refuse_restored_database(settings, pool, OUTPUTS, range(8))
+    await pool.close()
 
 
 async def test_an_event_above_the_limit_is_poison_before_the_commit(

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -48,7 +48,7 @@ def machine(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     aio = asyncio.new_event_loop()
     env = aio.run_until_complete(_opened(postgres, tmp_path, aio))
 
-    async def tails(kafka: KafkaSettings, places: Iterable[Place]) -> dict[Place, int]:
+    async def tails(kafka: KafkaSettings, places: Mapping[Place, int]) -> dict[Place, int]:
         written = {place: env.world.records(place.topic) for place in places}
         return {place: max(map(sequence_of, records)) for place, records in written.items() if records}
 
