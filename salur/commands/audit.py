@@ -16,7 +16,7 @@ from salur.inside.audit.signing import FILE_NAME, SigningKey, ensure, pem, publi
 from salur.inside.connect import resolve
 from salur.inside.options import HomeOption, JsonOption, one_of, printer, run
 from salur.stack.home import Home
-from shared.events.topics import STAGES, Service
+from shared.events.topics import OWNERS, Service
 
 app = typer.Typer(no_args_is_help=True, help="Prove that topics and databases say what was written.")
 
@@ -41,7 +41,7 @@ def audit() -> None:
 
 @app.command("verify")
 def verify_command(
-    stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help=f"{', '.join(STAGES)}; all.")] = None,
+    stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help=f"{', '.join(OWNERS)}; all.")] = None,
     events_only: Annotated[bool, typer.Option("--events-only", help="Sequences and digests, not rows.")] = False,
     since: Annotated[
         list[Path] | None,
@@ -62,7 +62,7 @@ def verify_command(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute sequences and digests, compare rows with events. Exits 1 and names what is wrong."""
-    wanted = cast("list[Service]", one_of(stages or list(STAGES), STAGES, "STAGE"))
+    wanted = cast("list[Service]", one_of(stages, OWNERS, "STAGE")) if stages else None
     held = _since(since or [], key, only_new)
     settings = resolve(home)
     with bars(Console(stderr=True)) as progress:

@@ -5,14 +5,16 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
 from salur.inside.audit import AuditResult, Kind, verify
 from salur.inside.resume import resume_after_breaker
 from salur.main import app
-from shared.events.topics import Service
+from shared.events.topics import OWNERS, STAGES, Service
 from shared.partition import partition_of
+from shared.postgres import migrate
 from tests.integration.audited import Sent, World, once, recipient
 
 DECIDED, REGISTERED = "eligibility.decided", "recipient.registered"
@@ -55,6 +57,25 @@ async def test_what_is_right_passes(flowed: World) -> None:
     assert tables["submission"].agreeing == tables["recipient"].agreeing == COUNT
     assert tables["decision"].agreeing == 3 * COUNT
     assert (result.gaps, result.digest_mismatches, result.row_mismatches, result.republications) == (0, 0, 0, 0)
+
+
+async def test_the_monitor_is_audited_where_it_ever_ran(world: World, database: str) -> None:
+    assert [one.stage for one in (await verify(world.inside)).stages] == list(STAGES)
+    await migrate(database, "monitor")
+    result = await verify(world.inside)
+    assert [one.stage for one in result.stages] == list(OWNERS)
+    assert result.ok
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        """
+        INSERT INTO monitor.alert
+        VALUES ('sequence-gap', 'payout.ordered/3', 1, 'critical', now(), 1, 0, 'docs/runbooks/sequence-gap.md', '{}',
+            now(), 'an event that was never written')
+        """
+    )
+    await connection.close()
+    (finding,) = (await verify(world.inside)).findings
+    assert (finding.stage, finding.table, finding.key) == ("monitor", "alert", "sequence-gap/payout.ordered/3/1")
 
 
 async def test_stages_that_have_done_nothing_pass(world: World) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncpg
 
+from salur.inside.audit import verify
+from salur.inside.connect import Settings
 from services.monitor.recovery import MonitorRecovery
 from shared.events import (
     CycleApproved,
@@ -171,6 +173,12 @@ async def test_counted_once_raised_once_cleared_once(kafka: str, database: str, 
         metrics = await monitor.get("/metrics")
         assert 'salur_alerts_open{level="critical",rule="sequence-gap"} 1.0' in metrics
         assert await monitor.stop() == 0
+
+        told_of = monitor.settings
+        audit = await verify(Settings(kafka=told_of.kafka, postgres=told_of.postgres), ("monitor",))
+        assert (audit.ok, audit.findings) == (True, [])
+        told_by = {topic.topic: topic.events for topic in audit.topics}
+        assert (told_by["alert.raised"], told_by["alert.cleared"]) == (len(ups), len(downs))
 
         # Its database is lost. What it told is what it knows again.
         known = "SELECT * FROM monitor.alert ORDER BY rule, about, raising"

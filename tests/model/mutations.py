@@ -99,8 +99,9 @@ MUTATIONS = (
     Mutation(
         "a gap is passed over in silence",
         "shared/runtime/screening.py",
-        "            if message.sequence > sequence:\n",
-        "            sequence = max(sequence, message.sequence)\n            if message.sequence > sequence:\n",
+        "            if message.sequence is None or message.sequence > sequence:\n",
+        "            sequence = max(sequence, message.sequence or 0)\n"
+        "            if message.sequence is None or message.sequence > sequence:\n",
     ),
     Mutation(
         "poison takes its neighbours along",

@@ -10,7 +10,7 @@ from salur.inside.audit.signing import SigningKey
 from salur.inside.connect import database
 from shared import clock
 from shared.errors import SalurError
-from shared.events.topics import STAGES, Service, outputs_of
+from shared.events.topics import Service, outputs_of
 from shared.runtime.positions import Place
 from shared.settings import PostgresSettings
 
@@ -29,7 +29,7 @@ async def make(
     tell = progress or Silent()
     made_at = timestamp(clock.now())
     heads: list[TopicHead] = []
-    for stage in STAGES:
+    for stage in await snapshot.owners(settings):
         tell.begin(f"the heads of {stage}", 0)
         async with (
             database(settings, stage) as connection,

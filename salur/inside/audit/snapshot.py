@@ -14,9 +14,9 @@ from salur.inside.audit.agreement import StageRules
 from salur.inside.audit.chain import Head
 from salur.inside.audit.result import Finding, Findings, Kind, Resumption, TableAudit
 from salur.inside.audit.spill import Spill, packed
-from salur.inside.connect import database
+from salur.inside.connect import NeverRan, database
 from shared.errors import SalurError
-from shared.events.topics import Service
+from shared.events.topics import OWNERS, STAGES, Service
 from shared.runtime.positions import Place
 from shared.settings import PostgresSettings
 
@@ -65,6 +65,15 @@ async def take(
             await _copy_rows(connection, rules, numbers, spill, snapshot)
             await _check(connection, rules, findings, snapshot)
     return snapshot
+
+
+async def owners(settings: PostgresSettings) -> tuple[Service, ...]:
+    """Who has topics to audit: the stages, and the monitor where it was ever started. Raises Away."""
+    try:
+        async with database(settings, "monitor"):
+            return OWNERS
+    except NeverRan:
+        return STAGES
 
 
 async def _resumptions(connection: asyncpg.Connection) -> list[Resumption]:

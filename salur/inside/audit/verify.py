@@ -19,7 +19,7 @@ from salur.inside.audit.since import Since, compare_ledger
 from salur.inside.audit.snapshot import Snapshot
 from salur.inside.audit.spill import Spill
 from salur.inside.connect import Settings, consumer
-from shared.events.topics import FLOW_TOPICS, STAGES, Service, outputs_of
+from shared.events.topics import FLOW_TOPICS, OWNERS, Service, outputs_of
 from shared.reading import Extent, extents, partitions_of, read
 from shared.runtime.positions import Place
 
@@ -29,13 +29,14 @@ FETCHED: Final = {"fetch_max_bytes": 16 * 1024 * 1024, "max_partition_fetch_byte
 
 async def verify(
     settings: Settings,
-    stages: Collection[Service] = STAGES,
+    stages: Collection[Service] | None = None,
     progress: Progress | None = None,
     *,
     rows: bool = True,
     since: Since | None = None,
 ) -> AuditResult:
-    """Audits these stages: sequences, digests and, with `rows`, what their rows say against what events said.
+    """Audits these stages (None: all, and the monitor where it ever ran): sequences, digests and, with `rows`, what
+    their rows say against what events said.
 
     With `since`, that topics and ledger go through exactly the heads of those checkpoints, too. Where it asks only for
     what is new, rows cannot be compared: they rest on older events.
@@ -47,7 +48,8 @@ async def verify(
     started = perf_counter()
     with Spill() as spill:
         findings = Findings()
-        wanted = tuple(stage for stage in STAGES if stage in stages)
+        asked = await snapshots.owners(settings) if stages is None else stages
+        wanted = tuple(stage for stage in OWNERS if stage in asked)
         since = since or Since()
         audit = _Audit(
             settings,
