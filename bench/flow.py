@@ -3,7 +3,7 @@
 1. Steady: registrations come at given rates; how long until each payout is confirmed.
 2. At once: submissions are sealed and published beforehand, the registry is started last, and the clock runs from the
    first registration until 99 % of the payouts that the open cycles pay are confirmed.
-3. Messages drain behind, at their own pace.
+3. Messages drain behind, at their own pace; so would pages and the monitor's windows, which are not measured here.
 
 CPU is that of every process, between two moments. With `--filled N` all of it is done twice: on empty tables, and on
 tables that hold N recipients already. A figure means something only beside others of the same run on an otherwise idle
@@ -38,6 +38,7 @@ from salur.population import generate
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from shared.clock import now
+from tests.integration import lean
 
 FAMILIES = 100_000
 SEED = 2026
@@ -50,13 +51,15 @@ CALM_LOOKS = 6
 OUTCOMES = ("payout.confirmed", "payout.failed", "payout.cancelled")
 BANK = {"delayed": "0", "timeout": "0", "late": "0", "cut": "0"}
 """The bank answers at once, in bulk; what it refuses it refuses."""
+BEHIND = {"notify": 0, "portal": 0}
+"""Who tells and shows reads behind the money. The monitor does too, and the table of this stack has none."""
 
 console = Console()
 
 
 def stack(home: Home, **scale: int) -> None:
     options = {"bank": {"seed": str(SEED), **BANK}, "carrier": {"seed": str(SEED), "rate": "100000"}}
-    up(home, Request.given(scale=scale, options=options))
+    up(home, Request.given(scale=scale, options=options)._replace(table=lean.TABLE))
 
 
 async def send(home: Home, file: Path, kind: Kind, *, wait: bool) -> int:
@@ -81,11 +84,11 @@ async def measure(
     await send(home, next(files), REGISTRATIONS, wait=True)
     if filled:
         await fill(settings, filled, lambda service, rows: console.print(f"filled: {service} {rows:,}", style="dim"))
-    stack(home, notify=0)
+    stack(home, **BEHIND)
     async with consumer(settings) as client:
         flow = Flow(settings, client)
         result["steady"] = [await steadily(flow, home, next(files), rate) for rate in given.rates]
-        stack(home, registry=0, notify=0)
+        stack(home, registry=0)
         await send(home, next(files), REGISTRATIONS, wait=False)
         meter = Meter(home)
         before = await flow.events()

@@ -41,6 +41,8 @@ class Transaction:
 
     tx: asyncpg.Connection
     events: list[Event[Any]] = field(default_factory=list)
+    partitions: dict[bytes, int] = field(default_factory=dict)
+    """By key, as far as they are known: those of the flow's messages at hand, as all its topics are cut alike."""
 
     def emit(self, events: Iterable[Event[Any]]) -> None:
         """These events are published if, and only if, this transaction commits."""
@@ -86,7 +88,7 @@ class Outbox:
     async def _write(self, transaction: Transaction) -> list[OutboxRow]:
         if not transaction.events:
             return []
-        records = self._sorted_out(transaction.events)
+        records = self._sorted_out(transaction)
         places = sorted(records)
         tx = transaction.tx
         positions = await _lock_positions(tx, places)
@@ -102,18 +104,17 @@ class Outbox:
         await tx.copy_records_to_table("outbox", records=rows, columns=OUTBOX_COLUMNS)
         return rows
 
-    def _sorted_out(self, events: Iterable[Event[Any]]) -> dict[tuple[str, int], list[Record]]:
+    def _sorted_out(self, transaction: Transaction) -> dict[tuple[str, int], list[Record]]:
         records: dict[tuple[str, int], list[Record]] = defaultdict(list)
-        partitions: dict[str, tuple[bytes, int]] = {}
-        for event in events:
-            known = partitions.get(event.subject)
-            if known is None:
-                key = event.subject.encode()
-                known = partitions[event.subject] = (key, partition_of(key, self.partitions))
+        partitions = transaction.partitions
+        for event in transaction.events:
+            key = event.subject.encode()
+            if key not in partitions:
+                partitions[key] = partition_of(key, self.partitions)
             value = encode(event)
             if len(value) > self.event_bytes_max:
                 raise EventTooLarge(f"event {event.id} of type {event.type} has {len(value)} bytes")
-            records[self._topic(event), known[1]].append(Record(known[0], value))
+            records[self._topic(event), partitions[key]].append(Record(key, value))
         return records
 
     def _topic(self, event: Event[Any]) -> str:

@@ -139,6 +139,7 @@ class Turn:
         poisoned = [(m, p) for m, p in pairs if isinstance(p, Poison)]
         async with self.outbox.transaction() as transaction:
             await positions.move(transaction.tx, self.positions, reached)
+            transaction.partitions.update((m.key, m.partition) for m in messages if m.key and m.sequence is not None)
             if batch.received:
                 transaction.emit(await self.stage.handle(batch, transaction.tx))
             told = await dead_lettered(transaction.tx, [m for m, _ in poisoned]) if poisoned else frozenset()
