@@ -187,6 +187,11 @@ def topic_named(name: str) -> Topic:
     raise KeyError(name)
 
 
+def is_intake(name: str) -> bool:
+    """Whether sources write to this topic."""
+    return name.startswith(tuple(f"{model.TYPE}." for model in INTAKE_MODELS))
+
+
 def outputs_of(service: Service) -> tuple[str, ...]:
     """The topics that `service` alone writes."""
     return tuple(topic.name for topic in FLOW_TOPICS.values() if topic.owner == service)

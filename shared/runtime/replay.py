@@ -2,18 +2,22 @@
 
 The service reads it like any other input. Revisions keep an old event from undoing a newer one, and natural keys keep
 it from taking effect twice, so a replay that was interrupted is simply repeated.
+
+On an intake topic the broker's access lists say whose a message is; on the replay topic it is the message alone that
+says so. What names another source or type than its topic is therefore never put back.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.errors import CannotOpen, Erased, SalurError
-from shared.events.topics import Service, dead_letter_topic, replay_topic
+from shared.events.codec import Undecodable, decode_any
+from shared.events.topics import INTAKE_MODELS, Service, dead_letter_topic, intake_topic, is_intake, replay_topic
 from shared.kafka import start
 from shared.partition import partition_of
 from shared.privacy.keyring import Keyring
@@ -33,7 +37,9 @@ from shared.runtime.letters import (
 )
 from shared.settings import KafkaSettings
 
-State = Literal["replayed", "already", "gone", "empty", "erased", "cannot_open"]
+State = Literal["replayed", "already", "gone", "empty", "erased", "cannot_open", "refused"]
+
+_SUBMITTED: Final = {model.TYPE: model for model in INTAKE_MODELS}
 
 
 class NoSuchLetter(SalurError):
@@ -80,6 +86,8 @@ class Mail:
             return _outcome(letter, "erased", error.message)
         except CannotOpen as error:
             return _outcome(letter, "cannot_open", error.message)
+        if why := refusal(letter.data.origin.topic, body):
+            return _outcome(letter, "refused", why)
         key = letter.recipient.encode() if letter.recipient else None
         headers = [CONTENT_TYPE_HEADER, (DEAD_LETTER_HEADER, letter.id.encode()), (BY_HEADER, self.by.encode())]
         topic, partition = replay_topic(letter.service), replay_partition(letter, partitions)
@@ -88,6 +96,19 @@ class Mail:
         except KafkaError as error:
             raise Away(f"Kafka does not take what is put back ({type(error).__name__})") from error
         return _outcome(letter, "replayed", f"{topic}/{partition}/{sent.offset}, {len(body)} bytes")
+
+
+def refusal(origin: str, body: bytes) -> str:
+    """Why a message of this topic may not be put back; empty where it may. It repeats nothing of the message."""
+    if not is_intake(origin):
+        return ""
+    try:
+        event = decode_any(body, frozenset(_SUBMITTED))  # as the stage will read it, so that both see the same source
+    except Undecodable as error:
+        return f"the source must submit it anew: {error.reason}"
+    if intake_topic(_SUBMITTED[event.type], event.source) != origin:
+        return f"the message names another source or type than {origin}: only that topic shows whose it is"
+    return ""
 
 
 def replay_partition(letter: Letter, partitions: int) -> int:

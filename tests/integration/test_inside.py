@@ -121,6 +121,17 @@ async def test_what_is_not_there_or_not_whole(world: World) -> None:
     assert json.loads(refused.stdout)[0]["state"] == "empty"
 
 
+async def test_what_a_source_wrote_in_anothers_name_stays_where_it_is(poisoned: str, world: World) -> None:
+    forged = {"type": "flag.submitted", "source": "dukcapil", "id": "x-1"}
+    await _bury(world, Message("flag.submitted.bkn", 3, 7, None, b"x", json.dumps(forged).encode(), 0))
+    done = await salur("dlq", "replay", "--all", "--by", "Ani", "--json")
+    assert done.exit_code == 1
+    assert sorted(one["state"] for one in json.loads(done.stdout)) == ["refused", "replayed"]
+    assert "dukcapil" not in done.stdout
+    async with reader(world.settings, REPLAY) as records:
+        assert [record.key for record in records] == [poisoned.encode()]
+
+
 async def test_a_large_body_is_fetched_from_where_it_came(world: World) -> None:
     await ensure_topics(world.settings, [INTAKE])
     value = b"{" + b" " * (BODY_BYTES_MAX + 1) + b"}"
