@@ -4,11 +4,12 @@ The models check form only (which fields, of which type). What the values say is
 problem of a submission can be listed and not only the first. Form errors never repeat a value.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MEMBERS_MAX: Final = 40
 INCOME_IDR_MAX: Final = 10**12
@@ -29,6 +30,17 @@ FLAG_CODES: Final[tuple[FlagCode, ...]] = get_args(FlagCode)
 Sex = Literal["L", "P"]
 """L: laki-laki (male), P: perempuan (female), as on the identity card."""
 
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
+
+
+def _as_written(value: Any) -> Any:
+    """Only YYYY-MM-DD: pydantic also reads a time of the day, and a numeral as seconds since 1970."""
+    if not (isinstance(value, str) and _DAY(value)):
+        raise ValueError("not in the form YYYY-MM-DD")
+    return value
+
+
+_Date = Annotated[date, Field(strict=False), BeforeValidator(_as_written)]
 _Text = Annotated[str, Field(max_length=400)]
 
 
@@ -51,7 +63,7 @@ class Account(_Content):
 class Member(_Content):
     """One person on the family card (KK), the applicant too."""
 
-    birth_date: date
+    birth_date: _Date
     sex: Sex
     school: Literal["sd", "smp", "sma"] | None = None
     pregnant: bool = False
@@ -64,7 +76,7 @@ class Submission(_Content):
     nik: _Text
     name: _Text
     kk: _Text
-    birth_date: date
+    birth_date: _Date
     sex: Sex
     role: Literal["head", "spouse", "other"]
     village: _Text
@@ -82,5 +94,5 @@ class FlagStatement(_Content):
 
     nik: _Text
     flag: FlagCode
-    since: date
+    since: _Date
     raised: bool
