@@ -34,7 +34,7 @@ from salur.demo.counts import Flow
 from salur.inside.connect import Settings, consumer, resolve
 from salur.intake import Options, find_kafka, find_upstream, submit
 from salur.intake.kinds import FLAGS, REGISTRATIONS, Kind
-from salur.population import generate
+from salur.population import generate, reference_on
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from shared.clock import now
@@ -238,7 +238,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves no stack behind
     with tempfile.TemporaryDirectory(prefix="salur-bench-") as folder:
         population = Path(folder)
-        generate(population, given.families, SEED)
+        generate(population, given.families, SEED, reference_on(now().date()))
         results = [run(population, given, filled) for filled in ([] if given.only_filled else [0])]
         if given.filled:
             results.append(run(population, given, given.filled))

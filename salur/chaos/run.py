@@ -23,7 +23,7 @@ from salur.demo.flow import StandsStill
 from salur.inside.connect import Settings, consumer, resolve
 from salur.intake import find_kafka, find_upstream
 from salur.intake.kinds import FLAGS, REGISTRATIONS
-from salur.population import generate
+from salur.population import generate, reference_on
 from salur.report import Made, find, make
 from salur.stack.control import Watcher
 from salur.stack.home import Home
@@ -86,7 +86,7 @@ class _Run:
         plan, outcome = self.plan, self.outcome
         places = self.places = setting.begin(plan.root, families=plan.families, faults=plan.faults, seed=plan.seed)
         self.tell.chapter(f"{plan.families:,} families, seed {plan.seed}")
-        generate(places.population, plan.families, plan.seed, progress=self.tell.families)
+        generate(places.population, plan.families, plan.seed, reference_on(now().date()), self.tell.families)
         self.tell.chapter("the undisturbed run")
         with setting.stack(places.undisturbed, setting.quiet(places, plan.seed), self.tell.stack):
             undisturbed = asyncio.run(self._undisturbed(places.undisturbed))

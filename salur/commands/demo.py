@@ -17,7 +17,7 @@ from salur.demo.flow import run
 from salur.inside import figures
 from salur.inside.connect import Settings, resolve
 from salur.inside.recovering import environment_of
-from salur.population import FAMILIES_MAX, generate
+from salur.population import FAMILIES_MAX, generate, reference_on
 from salur.report import find
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
@@ -61,7 +61,8 @@ def _run(home: Home, families: int, seed: int) -> bool:
     out.rule(f"{families:,} families of Polewali Mandar, seed {seed}")
     with Progress(transient=True) as progress:
         task = progress.add_task("making up families", total=families)
-        generate(folder, families, seed, progress=lambda done: progress.update(task, completed=done))
+        reference = reference_on(now().date())
+        generate(folder, families, seed, reference, lambda done: progress.update(task, completed=done))
     out.rule("starting Kafka, PostgreSQL, bank, carrier and every service")
     options = {"bank": {"seed": str(seed)}, "carrier": {"seed": str(seed), "rate": CARRIER_RATE}}
     with StackProgress(out) as stack:

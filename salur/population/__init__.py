@@ -4,7 +4,7 @@
 villages are combined at random from a seed.
 """
 
-from salur.population.generator import DEFECTS, REFERENCE_DATE, generate
+from salur.population.generator import DEFECTS, REFERENCE_DATE, generate, reference_on
 from salur.population.identity import FAMILIES_MAX
 
-__all__ = ["DEFECTS", "FAMILIES_MAX", "REFERENCE_DATE", "generate"]
+__all__ = ["DEFECTS", "FAMILIES_MAX", "REFERENCE_DATE", "generate", "reference_on"]

@@ -27,6 +27,11 @@ _PROGRESS_EVERY: Final = 500
 _DETAIL: Final = {"registered": "change", "unchanged": "reason", "rejected": "code"}
 
 
+def reference_on(today: date) -> date:
+    """The reference date of files that are fed today: the registry takes nothing that is dated ahead of its clock."""
+    return min(REFERENCE_DATE, today)
+
+
 @dataclass(slots=True)
 class _Counts:
     answers: Counter[str] = field(default_factory=Counter)

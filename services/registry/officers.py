@@ -60,8 +60,13 @@ def check_standing(officer: Officer, village: str) -> None:
 
 
 def check_area(officer: Officer, body: Mapping[str, Any]) -> None:
-    """Raises MayNot for a village outside the officer's area, NotAsked for what is sealed."""
+    """Raises MayNot for a village outside the officer's area, NotAsked for what is sealed or states its own time.
+
+    Of two registrations the later holds: an officer's is from when it comes, and cannot be made the later one.
+    """
     if "sealed" in body:
         raise NotAsked("sealed: an officer sends the fields as they are", hint="they are sealed here, for the registry")
+    if body.get("submitted_at") is not None:
+        raise NotAsked("submitted_at: an officer's registration is from when it comes", hint="leave it out")
     village = body.get("village")
     officer.need_area(village if isinstance(village, str) else "")

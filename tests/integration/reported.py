@@ -16,12 +16,13 @@ from aiokafka import AIOKafkaProducer
 from salur.intake import find_kafka, find_upstream, submit
 from salur.intake.kinds import FLAGS, REGISTRATIONS
 from salur.intake.submit import Options
-from salur.population import REFERENCE_DATE, generate
+from salur.population import generate, reference_on
 from salur.report import Invariant, Made, make
 from salur.report.places import Places, find
 from salur.stack.control import Request, down, up
 from salur.stack.credentials import SOURCES
 from salur.stack.home import Home
+from shared.clock import now
 from shared.events.topics import STAGES
 from shared.runtime.digest import headers
 from tests.integration import lean
@@ -134,7 +135,7 @@ async def reported(kafka: str, database: str, folder: Path) -> AsyncIterator[Rep
     try:
         up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
         demo = home.root / "demo"
-        generate(demo, FAMILIES, 11, REFERENCE_DATE, lambda done: None)
+        generate(demo, FAMILIES, 11, reference_on(now().date()))
         source = next(name for name, may in SOURCES.items() if {"registration", "flag"} <= set(may))
         upstream, broker = find_upstream(home, source), find_kafka(home)
         await submit(demo / "flags.csv", FLAGS, upstream, broker, Options())

@@ -31,7 +31,7 @@ from tests.integration import test_inside
 from tests.integration.audited import World
 from tests.integration.issuing import OFFICERS, Issuing, issuing
 from tests.integration.paying import desk_on
-from tests.integration.registry_desk import RIGHT, nik_of, open_desk
+from tests.integration.registry_desk import NIK, RIGHT, nik_of, open_desk
 from tests.integration.test_inside import json_of
 
 world, poisoned = test_inside.world, test_inside.poisoned
@@ -274,11 +274,16 @@ async def test_who_stands_elsewhere_is_registered_by_an_officer_of_both_areas(
                 return await ask("POST", f"{url}/registrations", issuer.headers(subject), {"id": form, **body})
 
             here = await register("lekopadis-operator", "form-1", elsewhere)
-            broken = await register("lekopadis-operator", "form-2", {**elsewhere, "decile": 11})
-            assert here == broken
             assert (here[0], here[1]["code"]) == (403, "NeedsWiderArea")
             assert not re.search(r"r-[0-9a-f]{32}|7604|Karama", json.dumps(here[1]))
+            timed = await register(
+                "lekopadis-operator", "form-2", {**elsewhere, "submitted_at": "2031-01-01T00:00:00Z"}
+            )
+            assert (timed[0], timed[1]["code"]) == (422, "NotAsked")
             assert await desk.emitted() == []
+            for form, nik in (("broken-1", NIK), ("broken-2", nik_of(8))):  # whether it is registered cannot be told
+                broken = await register("lekopadis-operator", form, {**elsewhere, "nik": nik, "decile": 11})
+                assert (broken[0], broken[1]["status"]) == (202, "pending")
             assert (await register("lekopadis-operator", "form-3", {**elsewhere, "nik": nik_of(7)}))[0] == 202
             assert (await register("karama-operator", "form-1", RIGHT))[0] == 202
             assert (await register("tinambung-operator", "form-1", elsewhere))[0] == 202

@@ -15,12 +15,13 @@ import pytest
 
 from salur.intake import Options, find_kafka, find_upstream, submit
 from salur.intake.kinds import FLAGS, REGISTRATIONS
-from salur.population import REFERENCE_DATE, generate
+from salur.population import generate, reference_on
 from salur.report import make
 from salur.report.places import Places, find
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from salur.stack.postgres import binaries
+from shared.clock import now
 from shared.errors import SalurError
 from shared.events.topics import STAGES
 from tests.integration import lean
@@ -95,7 +96,7 @@ async def test_nothing_is_paid_or_told_twice(home: Home, kafka: str) -> None:
 async def begin(home: Home) -> tuple[Path, Path]:
     """Flags and cycles are there; the families' registrations come in two files."""
     folder = home.root / "families"
-    generate(folder, FAMILIES, SEED, REFERENCE_DATE, lambda done: None)
+    generate(folder, FAMILIES, SEED, reference_on(now().date()))
     await submit(folder / "flags.csv", FLAGS, find_upstream(home, "polman"), find_kafka(home), Options())
     for programme, (period, budget_idr) in BUDGETS.items():
         await open_cycle(home, programme, period, budget_idr)

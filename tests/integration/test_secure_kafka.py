@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from salur.main import app
-from salur.population import generate
+from salur.population import generate, reference_on
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from salur.stack.ports import LOOPBACK
@@ -28,6 +28,7 @@ from salur.stack.process import marked
 from salur.stack.programs import Context
 from salur.stack.state import Wanted
 from salur.stack.status import status
+from shared.clock import now
 from shared.errors import SalurError
 from shared.events.topics import FLOW_TOPICS
 from shared.kafka import admin, ensure_topics
@@ -81,7 +82,7 @@ async def salur(home: Home, *arguments: str) -> Result:
 
 @pytest.mark.usefixtures("no_environment")
 async def test_a_file_goes_in_and_every_row_is_answered(home: Home, tmp_path: Path) -> None:
-    generate(tmp_path, 20, 7)
+    generate(tmp_path, 20, 7, reference_on(now().date()))
     sent = await salur(home, "register", str(tmp_path / "registrations.csv"), "--source", "polman", "--json")
     assert sent.exit_code == 0, sent.output
     summary = json.loads(sent.stdout)

@@ -102,6 +102,9 @@ def test_a_right_registration_becomes_facts_in_normal_form() -> None:
         ]),
         ({"income_idr": -1}, [("income_idr", "schema")]),
         ({"birth_date": "17-08-1990"}, [("birth_date", "schema")]),
+        ({"birth_date": "650851200"}, [("birth_date", "schema")]),  # that day in seconds since 1970
+        ({"birth_date": "1990-08-17T00:00:00"}, [("birth_date", "schema")]),
+        ({"birth_date": "86400", "income_idr": -1}, [("birth_date", "schema"), ("income_idr", "schema")]),
         ({"members": [{"birth_date": "x", "sex": "P"}]}, [("members.0.birth_date", "schema")]),
         ({"7604015708900001": "Budi"}, [("unknown", "schema")]),  # a stranger's field name is not repeated
         (
@@ -167,15 +170,43 @@ def test_flags_are_checked_alike() -> None:
         ("flag", "schema"),
         ("raised", "schema"),
         ("nik", "nik_format"),
-        ("since", "time_implausible"),
+        ("since", "since_future"),
     ]
+    assert [(p.field, p.code) for p in check(flag="rich", since="86400").problems] == [
+        ("flag", "schema"),
+        ("since", "schema"),
+    ]
+    assert [p.code for p in check(since="1899-12-31").problems] == ["time_implausible"]
+
+
+@pytest.mark.parametrize(("since", "right"), [("2026-11-24", True), ("2026-11-25", True), ("2026-11-26", False)])
+def test_a_flag_does_not_hold_before_its_day(since: str, right: bool) -> None:
+    """In the east of Indonesia it is tomorrow while it is still today in UTC."""
+    content = {"nik": RIGHT["nik"], "flag": "deceased", "since": since, "raised": True}
+    told = check_flag(json.dumps(content).encode(), reference(), AT.replace(hour=23)).problems
+    assert [p.code for p in told] == ([] if right else ["since_future"])
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.from_regex(r"[0-9]{1,12}", fullmatch=True),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["birth_date", "bank", "x"]), inner),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*RIGHT, "flag", "since", "raised", "address"]), _JSON, max_size=4))
+def test_whatever_stands_in_the_fields_there_is_an_answer(changes: dict[str, Any]) -> None:
+    plaintext = json.dumps(RIGHT | changes).encode()
+    for checked in (check_registration(plaintext, reference()), check_flag(plaintext, reference(), AT)):
+        assert (checked.content is None) == bool(checked.problems)
 
 
 @pytest.mark.parametrize(
     ("submitted_at", "right"),
     [
         (AT, True),
-        (AT + timedelta(hours=5), True),
+        (AT + timedelta(hours=23), True),
+        (AT + timedelta(hours=25), False),
         (datetime(1, 1, 1, tzinfo=UTC), False),
         (datetime(9999, 12, 31, tzinfo=UTC), False),
     ],

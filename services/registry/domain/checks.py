@@ -26,9 +26,9 @@ WHOLE: Final = "submission"
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 SINCE_EARLIEST: Final = date(1900, 1, 1)
-AHEAD_MAX: Final = timedelta(days=5 * 366)
-"""A later submission wins, so one from the year 9999 would win for ever. Sources whose clocks are off by less are not
-refused: their data would be lost for a fault that an operator can mend."""
+AHEAD_MAX: Final = timedelta(days=1)
+"""A later submission wins, so one from next year would win until then. A day covers clocks that are off, and that it is
+tomorrow in Indonesia before it is in UTC."""
 
 C = TypeVar("C", Submission, FlagStatement)
 
@@ -67,6 +67,14 @@ class Checked(NamedTuple):
     problems: tuple[Problem, ...]
 
 
+def content_of(plaintext: bytes) -> object:
+    """What the JSON says, unchecked; None where it is none."""
+    try:
+        return from_json(plaintext)
+    except ValueError:
+        return None
+
+
 def check_time(submitted_at: datetime, at: datetime) -> tuple[Problem, ...]:
     """Whether the time under which a submission competes with others can be right."""
     return () if EARLIEST <= submitted_at <= at + AHEAD_MAX else (problem("submitted_at", "time_implausible"),)
@@ -90,8 +98,10 @@ def check_flag(plaintext: bytes, reference: Reference, at: datetime) -> Checked:
     nik = read_nik(statement.nik)
     found = list(_nik_problems(nik, reference))
     since: date | None = statement.since
-    if since and not SINCE_EARLIEST <= since <= (at + AHEAD_MAX).date():
+    if since and since < SINCE_EARLIEST:
         found.append(problem("since", "time_implausible"))
+    if since and since > (at + AHEAD_MAX).date():
+        found.append(problem("since", "since_future"))
     flagging = Flagging(statement.flag, statement.since, statement.raised)
     return _checked(nik, reference, flagging, misshapen, found)
 
