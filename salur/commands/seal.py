@@ -19,6 +19,7 @@ from shared.events import codec
 from shared.events.envelope import Event, schema_urn
 from shared.events.registrations import FlagSubmitted, RegistrationSubmitted
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, SealedSubmission, pad_json, seal_submission
+from shared.privacy.leaks import leaks
 
 _DOCUMENT_BYTES_MAX: Final = 64 * 1024
 _FETCH_TIMEOUT_S: Final = 10
@@ -50,7 +51,11 @@ def seal(
     if event_type not in _TYPES:
         raise SalurError(f"there is no event {event_type} to seal for", hint=f"--type is {' or '.join(_TYPES)}")
     submission = _parsed(_read(file))
-    _refuse_leak(submission, source=source, event_id=event_id)
+    if leaks(event_id, submission) or leaks(source, submission):
+        raise SalurError(
+            "--id or --source holds a number of the person, and both travel in the clear",
+            hint="take an id of your own system, or a random one",
+        )
     plaintext = pad_json(orjson.dumps(submission))
     sealed = seal_submission(_document(keys_url, public_key, allow_http), plaintext, source=source, event_id=event_id)
     typer.echo(_whole_event(event_type, source, event_id, time, sealed) if event else _data(event_type, sealed))
@@ -112,19 +117,6 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(set(names)) != len(names):
         raise SalurError("a field stands twice in one object of the submission")
     return dict(pairs)
-
-
-def _refuse_leak(submission: dict[str, Any], *, source: str, event_id: str) -> None:
-    """The source and the id travel in the clear."""
-    account = submission.get("account")
-    values = [submission.get(field) for field in ("nik", "kk", "phone")]
-    values += [account.get("number")] if isinstance(account, dict) else []
-    for value in values:
-        if isinstance(value, str) and len(value) >= 8 and (value in source or value in event_id):
-            raise SalurError(
-                "--id or --source holds a number of the person, and both travel in the clear",
-                hint="take an id of your own system, or a random one",
-            )
 
 
 def _document(keys_url: str | None, public_key: Path | None, allow_http: bool) -> dict[str, Any]:

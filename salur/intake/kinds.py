@@ -33,6 +33,10 @@ CELL_PROBLEMS: Final[Mapping[str, Text]] = {
         id="Isian ini bukan waktu dengan zona, misalnya 2026-11-24T08:30:00+08:00.",
         en="This cell is not a time with its zone, such as 2026-11-24T08:30:00+08:00.",
     ),
+    "csv_file_name": Text(
+        id="Nama berkas memuat nomor orang di baris ini, dan nomor kiriman dimulai dengannya. Ganti nama berkas itu.",
+        en="The file's name holds a number of the person in this row, and ids begin with it. Rename the file.",
+    ),
     "csv_too_large": Text(id="Isi baris ini terlalu besar.", en="This row holds too much."),
 }
 """What can be wrong with a row before it is sent; such a row is not sent."""

@@ -20,6 +20,7 @@ from shared.events.codec import encode
 from shared.events.envelope import envelope, schema_urn
 from shared.partition import partition_of
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, pad_json, seal_submission
+from shared.privacy.leaks import leaks
 
 ROWS_A_CHUNK: Final = 500
 INLINE_BYTES_MAX: Final = 400_000
@@ -72,7 +73,10 @@ class Sealer(NamedTuple):
             cells = dict(zip(self.columns, row.cells, strict=True))
             # Without a time of its own a row is later than those above it.
             at = submitted_at(cells, self.started_at + timedelta(microseconds=row.number))
-            plaintext = pad_json(orjson.dumps(kind.content(cells)))
+            content = kind.content(cells)
+            if leaks(self.stem, content):
+                raise Malformed("", "csv_file_name")
+            plaintext = pad_json(orjson.dumps(content))
             if len(plaintext) > SUBMISSION_BYTES_MAX:
                 raise Malformed("", "csv_too_large")
         except Malformed as error:

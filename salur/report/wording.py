@@ -75,6 +75,8 @@ INDONESIAN: Final = {
     "kk_region": "wilayah No. KK",
     "phone_format": "bentuk nomor telepon",
     "account_format": "bentuk nomor rekening",
+    "id_personal": "nomor kiriman memuat nomor orang",
+    "since_future": "tanggal belum tiba",
     "excluded_without_flag": "Ditolak tanpa tanda",
     "other_rejection": "Ditolak karena sebab lain",
 }

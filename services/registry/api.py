@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from services.registry import officers, store
-from services.registry.domain.checks import check_registration
+from services.registry.domain.checks import check_registration, content_of
 from services.registry.domain.problems import CATALOGUE
 from services.registry.fingerprint import Fingerprint
 from services.registry.reference import reference
@@ -31,6 +31,7 @@ from shared.officers import Access, Officer
 from shared.officers.access import bearer, looks_signed
 from shared.privacy import Keyring, SealedSubmission, open_submission, seal_submission
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, pad_json
+from shared.privacy.leaks import leaks
 from shared.runtime import Outbox
 
 log = structlog.get_logger()
@@ -154,9 +155,15 @@ def _add(
 
 
 async def _check_standing(tx: asyncpg.Connection, keyring: Keyring, officer: Officer, plaintext: bytes) -> None:
-    """Raises officers.NeedsWiderArea. In the transaction that takes the submission, so that nobody moves meanwhile."""
-    nik = check_registration(plaintext, reference()).nik
-    village = await store.village(tx, keyring.recipient_id(nik)) if nik else None
+    """Raises officers.NeedsWiderArea. In the transaction that takes the submission, so that nobody moves meanwhile.
+
+    What the stage will reject moves nobody. It is taken alike whoever it names: else an officer could find out for
+    nothing whether a NIK is registered elsewhere.
+    """
+    checked = check_registration(plaintext, reference())
+    if checked.problems or checked.nik is None:
+        return
+    village = await store.village(tx, keyring.recipient_id(checked.nik))
     if village is None:
         return
     try:
@@ -221,12 +228,21 @@ def _content(body: dict[str, Any], keyring: Keyring, source: str, submission_id:
         if rest:
             raise NotASubmission("beside `sealed` stand only `id` and `submitted_at`")
         sealed: SealedSubmission = _field(_SEALED, body, "sealed")
-        return open_submission(keyring, sealed, source=source, event_id=submission_id), sealed
+        plaintext = open_submission(keyring, sealed, source=source, event_id=submission_id)
+        _refuse_leak(submission_id, content_of(plaintext))
+        return plaintext, sealed
+    _refuse_leak(submission_id, rest)
     try:
         plaintext = pad_json(orjson.dumps(rest))
     except orjson.JSONEncodeError:  # it reads a depth that it does not write
         raise NotASubmission("the body is nested too deeply") from None
     return plaintext, seal_submission(keyring.public_keys(), plaintext, source=source, event_id=submission_id)
+
+
+def _refuse_leak(submission_id: str, content: object) -> None:
+    """Raises NotASubmission. Before the id stands anywhere."""
+    if leaks(submission_id, content):
+        raise NotASubmission("id: it holds a number of the person", hint=CATALOGUE["id_personal"].en)
 
 
 def _event(

@@ -104,7 +104,9 @@ def _rejected(one: Read, problems: Sequence[Any], at: datetime, distinct: tuple[
 
 
 def _subject(one: Read) -> str:
-    """A source may call its submissions what it likes, but not as people are called."""
+    """A source may call its submissions what it likes, but neither as people are called nor by a person's number."""
+    if any(p.code == "id_personal" for p in one.problems):
+        return f"s-{one.digest.hex()}"
     return one.recipient or (f"s-{one.id[2:]}" if one.id.startswith("r-") else one.id)
 
 

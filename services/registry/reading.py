@@ -13,6 +13,7 @@ from services.registry.domain.checks import (
     check_flag,
     check_registration,
     check_time,
+    content_of,
 )
 from services.registry.domain.problems import problem
 from services.registry.fingerprint import Fingerprint
@@ -21,6 +22,7 @@ from shared.errors import CannotOpen, Erased
 from shared.events import Cause, Event, FlagSubmitted, Problem, RegistrationSubmitted
 from shared.events.topics import FLOW_TOPICS
 from shared.privacy import Keyring, open_submission
+from shared.privacy.leaks import leaks, may_leak
 from shared.runtime import Received
 from shared.runtime.stage import Message
 
@@ -104,6 +106,8 @@ class Reader:
             return Checked(None, None, (problem("source", "source_mismatch"),))
         if not opened.right:
             return Checked(None, None, (problem("sealed", "cannot_open"),))
+        if may_leak(event.id) and leaks(event.id, content_of(opened.plaintext)):
+            return Checked(None, None, (problem("id", "id_personal"),))  # nor beside the recipient that it names
         if kind == "registration":
             return check_registration(opened.plaintext, self.reference)
         return check_flag(opened.plaintext, self.reference, at)

@@ -118,6 +118,16 @@ async def test_what_does_not_open_or_comes_on_a_strange_topic_is_rejected(desk: 
     assert await desk.handle(desk.carry(stolen, topic)) == []
 
 
+async def test_an_id_that_holds_a_number_of_the_person_goes_no_further(desk: Desk) -> None:
+    (answer,) = await desk.handle(desk.message(f"kasus-{NIK}", RIGHT))
+    assert answers([answer]) == [(f"kasus-{NIK}", "id_personal")]
+    assert NIK not in answer.subject
+    assert not answer.subject.startswith("r-"), "nor does it stand beside the recipient's id"
+    assert await desk.pool.fetchval("SELECT count(*) FROM recipient") == 0
+    assert await desk.handle(desk.message(f"kasus-{NIK}", RIGHT)) == [], "one answer each"
+    assert answers(await desk.handle(desk.message("1", RIGHT))) == [("1", "new")]
+
+
 async def test_flags_may_come_before_the_registration_and_in_any_order(desk: Desk) -> None:
     def flag(number: str, code: str, since: str, *, raised: bool = True, hour: int = 8) -> Message:
         content = {"nik": NIK, "flag": code, "since": since, "raised": raised}

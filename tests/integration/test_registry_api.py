@@ -107,6 +107,8 @@ async def test_a_sealed_submission_is_taken_as_it_is(client: Client) -> None:
     status, told = await client.ask("POST", "/flags", {"id": "f2", "sealed": sealed}, source="bkn")
     assert (status, "does not open" in told["error"]) == (400, True)
     assert (await client.ask("POST", "/flags", {"id": "f1", "sealed": sealed, "nik": NIK}, source="bkn"))[0] == 422
+    sealed = seal_submission(keys, flag, source="bkn", event_id=NIK).model_dump()
+    assert (await client.ask("POST", "/flags", {"id": NIK, "sealed": sealed}, source="bkn"))[0] == 422
 
 
 async def test_a_source_sees_and_sends_only_what_is_its_own(client: Client) -> None:
@@ -126,10 +128,22 @@ async def test_a_source_sees_and_sends_only_what_is_its_own(client: Client) -> N
         ({"id": "a b", **RIGHT}, 422),
         ({"id": "1", "submitted_at": "2026-11-20", **RIGHT}, 422),
         ({"id": "1", "sealed": {"key_id": "x"}}, 422),
+        ({"id": NIK, **RIGHT}, 422),
+        ({"id": "kasus/7604.0157.0890.0001", **RIGHT}, 422),
         ({"id": "1", "name": "x" * 200_000}, 413),
         ({"id": "1", "name": "x" * 70_000}, 400),
     ],
-    ids=["no object", "no id", "blank in id", "no zone", "not sealed", "too large", "too large to seal"],
+    ids=[
+        "no object",
+        "no id",
+        "blank in id",
+        "no zone",
+        "not sealed",
+        "NIK as id",
+        "NIK in id",
+        "too large",
+        "too large to seal",
+    ],
 )
 async def test_what_is_no_submission_is_refused_and_not_repeated(client: Client, body: Any, status: int) -> None:
     told_status, told = await client.ask("POST", "/registrations", body)

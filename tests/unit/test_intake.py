@@ -122,6 +122,13 @@ def test_ids_are_made_from_file_row_and_content(keyring: Keyring, tmp_path: Path
     }
 
 
+def test_ids_do_not_begin_with_a_number_of_the_person(keyring: Keyring, tmp_path: Path) -> None:
+    rows = Table(tmp_path / "pilot.csv", REGISTRATIONS) if sealed(keyring, tmp_path, {}, {"nik": "1"}) else None
+    assert rows
+    named = sealer(keyring, rows.columns)._replace(stem=f"berkas_{CELLS['nik']}").seal(rows.rows())
+    assert [one.code if isinstance(one, Refused) else "" for one in named] == ["csv_file_name", ""]
+
+
 def test_a_row_without_a_time_is_later_than_those_above_it(keyring: Keyring, tmp_path: Path) -> None:
     rows = [one for one in sealed(keyring, tmp_path, {}, {}, {}) if isinstance(one, Ready)]
     times = [decode(RegistrationSubmitted, row.value).time for row in rows]

@@ -133,6 +133,7 @@ def test_data_and_whole_events_open_at_the_registry(path: Path, tmp_path: Path) 
     [
         (SUBMISSION, "case-7604011203870001", "holds a number of the person"),
         (SUBMISSION, "1234567890", "holds a number of the person"),
+        (SUBMISSION | {"nik": "7604 0112 0387 0001"}, "case-7604011203870001", "holds a number of the person"),
         (SUBMISSION, "x y", "event's id"),
         ("[1]", "1", "not a JSON object"),
         ('{"nik": "7604011203870001", "nik": "2"}', "1", "stands twice"),

@@ -49,8 +49,12 @@ CATALOGUE: Final[Mapping[str, Text]] = {
         en="This field is missing, not known, or not in the form that is laid down.",
     ),
     "time_implausible": Text(
-        id="Waktu ini tidak masuk akal: sebelum tahun 2000 atau terlalu jauh di masa depan.",
-        en="This time is not plausible: before the year 2000 or too far in the future.",
+        id="Waktu ini tidak masuk akal: terlalu lama di masa lalu, atau lebih dari sehari di masa depan.",
+        en="This time is not plausible: too long ago, or more than a day in the future.",
+    ),
+    "since_future": Text(
+        id="Tanggal ini belum tiba. Kirim pada hari berlakunya atau sesudahnya, dengan nomor baru.",
+        en="This day has not come yet. Send it on the day from which it holds or later, under a new id.",
     ),
     "cannot_open": Text(
         id="Kiriman tidak dapat dibuka. Segel ulang dengan kunci publik registri yang berlaku, untuk sumber dan nomor "
@@ -61,6 +65,12 @@ CATALOGUE: Final[Mapping[str, Text]] = {
     "source_mismatch": Text(
         id="Sumber yang tertulis bukan pemilik jalur ini, atau tidak berwenang mengirim jenis data ini.",
         en="The source stated does not own this channel, or may not send this kind of submission.",
+    ),
+    "id_personal": Text(
+        id="Nomor kiriman memuat nomor orangnya (NIK, No. KK, telepon atau rekening) dan dapat dibaca pihak lain. "
+        "Kirim dengan nomor yang tidak menunjuk orang, misalnya nomor urut.",
+        en="The submission's id holds a number of the person (NIK, family card, phone or account), and others can read "
+        "it. Send it under an id that points to nobody, such as a running number.",
     ),
     "id_reused": Text(
         id="Nomor kiriman ini sudah dipakai untuk isi yang lain. Kirim dengan nomor baru.",
