@@ -1,12 +1,15 @@
 """Reads a CSV file as a stream of numbered rows."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from salur.intake.kinds import Kind
 from shared.errors import SalurError
+
+_NAME: Final = re.compile(r"[a-z_]{1,30}").fullmatch
 
 
 class FileInvalid(SalurError):
@@ -77,15 +80,22 @@ class Table:
             raise FileInvalid(f"{self.path}: the file is empty", hint="the first line names the columns")
         columns = tuple(name.strip().lower() for name in header)
         known = (*kind.required, *kind.optional)
+        hint = f"columns: {', '.join(kind.required)}; if wanted: {', '.join(kind.optional)}"
+        if not any(name in known for name in columns):
+            raise FileInvalid(f"{self.path}: the first line is not a header", hint=hint)
+        shown = [_shown(name, number) for number, name in enumerate(columns, 1)]
         problems = [
-            ("has columns that are not known", [name or "(no name)" for name in columns if name not in known]),
-            ("has columns twice", sorted({name for name in columns if columns.count(name) > 1})),
+            (
+                "has columns that are not known",
+                [s for s, name in zip(shown, columns, strict=True) if name not in known],
+            ),
+            ("has columns twice", sorted({name for name in columns if name in known and columns.count(name) > 1})),
             ("lacks columns", [name for name in kind.required if name not in columns]),
         ]
         if told := [f"{what}: {', '.join(names)}" for what, names in problems if names]:
             raise FileInvalid(
                 f"{self.path}: the header " + "; ".join(told),
-                hint=f"columns: {', '.join(kind.required)}; if wanted: {', '.join(kind.optional)}",
+                hint=hint,
             )
         return columns
 
@@ -94,3 +104,8 @@ class Table:
             return FileInvalid(f"{self.path}: the file is not UTF-8", hint="save it as `CSV UTF-8`")
         reason = error.strerror if isinstance(error, OSError) else "its header is not in the form of CSV"
         return FileInvalid(f"{self.path}: the file cannot be read: {reason}")
+
+
+def _shown(name: str, number: int) -> str:
+    """A name that looks like one; else by its place: a first line that is no header holds a person."""
+    return name if _NAME(name) else f"column {number}"

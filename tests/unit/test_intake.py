@@ -68,7 +68,7 @@ def sealed(keyring: Keyring, folder: Path, *changes: dict[str, str], token: str 
     [
         ("", "empty"),
         ("nik,flag,since\n", "lacks columns: raised"),
-        (f"{HEADER},colour,\n", "not known: colour, (no name)"),
+        (f"{HEADER},colour,\n", "not known: colour, column 6"),
         (f"{HEADER},nik\n", "twice: nik"),
         (b"nik,flag,since,raised\xff\n", "not UTF-8"),
     ],
@@ -78,6 +78,22 @@ def test_a_wrong_header_is_named_with_its_file(tmp_path: Path, text: str | bytes
         table(tmp_path, text)
     assert told in caught.value.message
     assert "flags.csv" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("7604010101860001,aminah,2026-01-01,true\n", "the first line is not a header"),
+        ("7604010101860001,siti aminah,7604010101860001\n", "the first line is not a header"),
+        ("nik,flag,since,raised,siti aminah,7604010101860001,7604010101860001\n", "not known: column 5, column 6"),
+    ],
+)
+def test_a_header_that_is_somebodys_row_is_not_printed(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(FileInvalid) as caught:
+        table(tmp_path, text)
+    assert told in caught.value.message
+    assert "nik, flag, since, raised" in caught.value.hint
+    assert not any(private in caught.value.message for private in ("7604", "aminah"))
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
