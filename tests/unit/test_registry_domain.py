@@ -1,7 +1,9 @@
 """The registry's rules: what is right in a submission, and which of several holds whatever order they come in."""
 
+import csv
 import json
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -83,6 +85,9 @@ def test_a_right_registration_becomes_facts_in_normal_form() -> None:
         ({"nik": "9999991708910001"}, [("nik", f"nik_{c}") for c in ("region", "birth_date_mismatch", "sex_mismatch")]),
         ({"nik": "7604.0157.0890.0001"}, []),  # as people write it
         ({"nik": "3171015708900001"}, []),  # from Jakarta
+        ({"nik": "7319015708900001"}, []),  # from Polmas, before there was Polewali Mandar
+        ({"nik": "7319015708900001", "kk": "7320011203150007"}, []),
+        ({"nik": "5401015708900001"}, [("nik", "nik_region")]),
         ({"kk": "760401120315000"}, [("kk", "kk_format")]),
         ({"kk": "7604991203150007"}, [("kk", "kk_region")]),
         ({"village": "7604012999"}, [("village", "village_unknown")]),
@@ -213,6 +218,21 @@ def test_whatever_stands_in_the_fields_there_is_an_answer(changes: dict[str, Any
 )
 def test_a_time_that_would_win_for_ever_is_refused(submitted_at: datetime, right: bool) -> None:
     assert (check_time(submitted_at, AT) == ()) is right
+
+
+def test_a_former_regency_has_another_code_today() -> None:
+    """Where a code is in use again, only its own districts pass."""
+    table = files("services.registry").joinpath("former_regencies.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(table.splitlines()))
+    today = {district[:4] for district in reference().districts}
+    assert {row["code"] for row in rows} == reference().former
+    assert len(rows) == len(reference().former)
+    for row in rows:
+        assert len(row["code"]) == 4
+        assert row["code"] not in today
+        assert row["name"]
+        assert row["law"]
+        assert set(row["now"].split()) <= today
 
 
 @given(

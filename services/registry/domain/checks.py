@@ -34,10 +34,18 @@ C = TypeVar("C", Submission, FlagStatement)
 
 
 class Reference(NamedTuple):
-    """The places that exist: villages that are served (10 digits), and districts of all Indonesia (6 digits)."""
+    """The places that exist: villages that are served (10 digits), and districts of all Indonesia (6 digits).
+
+    `former`: regencies (4 digits) that have another code today. A NIK keeps the one it was issued with.
+    """
 
     villages: frozenset[str]
     districts: frozenset[str]
+    former: frozenset[str] = frozenset()
+
+    def knows(self, region: str) -> bool:
+        """Whether numbers begin, or once began, with this district (6 digits); those of former regencies all pass."""
+        return region in self.districts or region[:4] in self.former
 
 
 class Facts(NamedTuple):
@@ -114,7 +122,7 @@ def _checked(
     found: list[Problem],
 ) -> Checked:
     """A field whose form is wrong is not judged twice."""
-    known = nik.digits if nik and nik.region in reference.districts else None
+    known = nik.digits if nik and reference.knows(nik.region) else None
     if not misshapen and not found:
         return Checked(known, content, ())
     told = {p.field.partition(".")[0] for p in misshapen}
@@ -136,7 +144,7 @@ def _registration(s: Submission, nik: Nik | None, reference: Reference) -> tuple
     kk = read_kk(s.kk)
     if kk is None:
         found.append(problem("kk", "kk_format"))
-    elif kk[:6] not in reference.districts:
+    elif not reference.knows(kk[:6]):
         found.append(problem("kk", "kk_region"))
     if s.village not in reference.villages:
         found.append(problem("village", "village_unknown"))
@@ -155,7 +163,7 @@ def _registration(s: Submission, nik: Nik | None, reference: Reference) -> tuple
 def _nik_problems(nik: Nik | None, reference: Reference) -> Iterable[Problem]:
     if nik is None:
         yield problem("nik", "nik_format")
-    elif nik.region not in reference.districts:
+    elif not reference.knows(nik.region):
         yield problem("nik", "nik_region")
 
 
