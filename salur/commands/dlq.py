@@ -16,7 +16,7 @@ from salur.inside.options import HomeOption, JsonOption, one_of, printer, run
 from salur.inside.replay import replay
 from shared import clock
 from shared.events.topics import STAGES, Service
-from shared.privacy.scrub import scrub_text
+from shared.privacy.bodies import masked_body
 from shared.runtime.letters import Letter, Replay, body_of, letters, replays
 from shared.runtime.replay import Outcome
 
@@ -67,16 +67,14 @@ def show_command(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter and its body; what looks personal is masked."""
+    """Show one dead letter and its body; all texts but those of the envelope are masked."""
     if reveal and not (reason and reason.strip()):
         raise typer.BadParameter("--open needs a --reason", param_hint="--reason")
     settings = resolve(home)
     letter, body, back = run(_shown(settings, letter_id))
-    text = body.decode("utf-8", "backslashreplace")
     if reveal:
         _write_down(home, letter, cast("str", reason))
-    else:
-        text = scrub_text(text)
+    text = body.decode("utf-8", "backslashreplace") if reveal else masked_body(body)
     if as_json:
         print_json(_as_json(letter, back) | {"body": text, "masked": not reveal})
         return

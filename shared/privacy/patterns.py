@@ -44,22 +44,38 @@ _PHONE: Final = re.compile(r"(?:62|0062|0)[1-9]\d{6,12}").fullmatch
 _WHOLE_NAMES: Final = frozenset(
     {"nik", "kk", "no_kk", "name", "nama", "full_name", "nama_lengkap", "recipient_name", "holder_name", "holder"}
     | {"beneficiary_name", "mother_name", "phone", "phone_number", "mobile", "msisdn", "telepon", "wa_id", "email"}
-    | {"address", "alamat", "birth_date", "birthdate", "date_of_birth", "tanggal_lahir", "income", "income_idr"}
+    | {"address", "alamat", "birth_date", "birthdate", "date_of_birth", "tanggal_lahir", "tgl_lahir", "tempat_lahir"}
+    | {"ibu_kandung", "income", "income_idr"}
     | {"disability", "severe_disability", "pregnant", "members", "input", "input_value", "plaintext", "locals"}
     | {"password", "secret", "token", "authorization", "api_key"}
 )
-_ENDINGS: Final = ("_nik", "_kk", "_phone", "_holder", "_password", "_secret", "_token", "_birth_date")
-_BEGINNINGS: Final = ("account", "beneficiary_account", "no_rekening", "rekening")
+_ENDINGS: Final = (
+    "_nik",
+    "_kk",
+    "_name",
+    "_nama",
+    "_phone",
+    "_holder",
+    "_password",
+    "_secret",
+    "_token",
+    "_birth_date",
+)
+_BEGINNINGS: Final = ("nama_", "name_", "account", "beneficiary_account", "no_rekening", "rekening")
+_NOT_PRIVATE: Final = frozenset({"name_empty"})
+"""A code of the registry's, not a name."""
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 # Such a name before = or : in free text, with its value: in quotes, or bare up to what ends it. What begins like a
 # list or an object goes up to the end of the line. What pydantic says about a field stays.
 NAMED: Final = re.compile(
     r"""
-    (?P<name>(?<![A-Za-z0-9_-])[_-]*(?:[A-Za-z0-9]+[_-]+)*
+    (?P<name>(?<![A-Za-z0-9_-])[_-]*
+        (?:nam[ae][_-](?!empty\b)[a-z0-9_-]*+|(?-i:nam[ae][A-Z])[a-z0-9_-]*+|(?:[A-Za-z0-9]+[_-]+)*
         (?:nik|kk|name|nama|holder|phone|mobile|msisdn|telepon|wa_id|address|alamat|email|birth_?date|date_of_birth
-          |tanggal_lahir|income(?:_idr)?|pregnant|disability|members|input(?:_value)?|password|secret|token
-          |authorization|(?:beneficiary_?)?account[A-Za-z_]*|phone_number|(?:no_)?rekening)
+          |(?:tgl|tanggal|tempat)[_-]?lahir|ibu[_-]?kandung|income(?:_idr)?|pregnant|disability|members|input(?:_value)?|password|secret|token
+          |authorization|(?:beneficiary_?)?account[A-Za-z_]*|phone_number|(?:no_)?rekening
+          |(?-i:[A-Za-z0-9]*?[a-z0-9](?:Nik|Kk|Name|Nama|Holder|Phone|Address|Alamat|BirthDate|Lahir|Kandung))))
         ["']?\s*(?:=|:(?![/:]|\d{1,5}\b))\s*)(?!Field\ required|Input\ should|String\ should|Value\ error|Extra\ inputs)
     (?P<value>\[private\]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[b]?[\[{(][^\n]*|[^\s,;)\]}"'\[{(][^,;)\]}\n]*)
     """,
@@ -120,7 +136,9 @@ def field_name(key: str) -> str:
 def is_private(key: str) -> bool:
     """Whether a field of this name is about a person (or is a secret), so that its value is replaced whole."""
     name = field_name(key)
-    return name in _WHOLE_NAMES or name.endswith(_ENDINGS) or name.startswith(_BEGINNINGS)
+    return name not in _NOT_PRIVATE and (
+        name in _WHOLE_NAMES or name.endswith(_ENDINGS) or name.startswith(_BEGINNINGS)
+    )
 
 
 @lru_cache(maxsize=4096)
