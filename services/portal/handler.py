@@ -73,7 +73,7 @@ async def _recipients(batch: Batch, tx: asyncpg.Connection) -> list[Delta]:
             counts += await messages.move_messages(tx, moved)
     if flags := _newest(map(rows.flagged, batch.of(RecipientFlagged)), lambda row: row.recipient_id):
         await recipients.keep_flagged(tx, flags)
-    if answers := [rows.submission(event) for event in batch.of(*rows.ANSWERS)]:
+    if answers := [rows.submission(event) for event in batch.of(*rows.ANSWERS) if rows.answers(event)]:
         counts += await recipients.keep_submissions(tx, answers)
     return counts
 

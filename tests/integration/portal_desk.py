@@ -184,6 +184,12 @@ def story(
             RegistrationUnchanged(revision=1, submission=_submission(f"again-{number}"), reason="identical"),
             1,
         ),
+        said(
+            "registry",
+            RegistrationRejected(submission=_submission(f"form-{number}-1"), problems=(_REUSED,)),
+            1,
+            "id_reused",
+        ),
         said("registry", RecipientFlagged(revision=1, submission=_submission(f"flag-{number}"), flags=_SEALED), 1),
         said("registry", RegistrationRejected(submission=_submission(f"bad-{number}"), problems=(_PROBLEM,)), 2),
         said(
@@ -244,5 +250,6 @@ def _submission(id_: str) -> SubmissionRef:
     return SubmissionRef(source="village-app", id=id_, submitted_at=AT)
 
 
+_REUSED = Problem(field="id", code="id_reused", text=_WHY)
 _PROBLEM = Problem(field="nik", code="nik_invalid", text=_WHY)
 _SEALED: Any = "eli-aaaaaaaa." + "A" * 120

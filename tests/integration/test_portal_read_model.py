@@ -24,7 +24,7 @@ async def test_what_the_story_leaves(database: str, tmp_path: Path) -> None:
         await desk.hand(EVENTS)
         held = await desk.pool.fetchrow("SELECT * FROM payout WHERE recipient_id = $1", recipient(1))
         assert (held["state"], held["attempt"], held["revision"], held["code"]) == ("confirmed", 2, 5, None)
-        assert await desk.pool.fetchval("SELECT count(*) FROM happening WHERE recipient_id = $1", recipient(1)) == 14
+        assert await desk.pool.fetchval("SELECT count(*) FROM happening WHERE recipient_id = $1", recipient(1)) == 15
         cycle = await desk.pool.fetchrow("SELECT * FROM cycle")
         assert (cycle["mode"], cycle["proposed_by"], cycle["approved_by"]) == ("continuous", "Ani", "Budi")
         alert = await desk.pool.fetchrow("SELECT * FROM alert")
@@ -37,6 +37,8 @@ async def test_what_the_story_leaves(database: str, tmp_path: Path) -> None:
         assert counted["cycle", ELSEWHERE, "sembako-2026-11", "confirmed"] == (1, 200_000)
         assert counted["decision", VILLAGE, "sembako", "eligible"] == (2, 400_000)
         assert counted["dead_letter", "", "registry", "not_json"] == (1, 0)
+        assert counted["registration", VILLAGE, "village-app", "new"] == (1, 0)
+        assert counted["registration", VILLAGE, "village-app", "rejected"] == (1, 0), "a used id is no answer"
         assert counted["flag", "", "village-app", "rejected"] == (3, 0)
         assert not any(state in ("queued", "ordered", "failed") for what, _, _, state in counted if what == "payout")
         await _counts_are_right(desk)

@@ -51,6 +51,9 @@ CYCLES: Final[tuple[type[Data], ...]] = (CycleProposed, CycleApproved)
 ALERTS: Final[tuple[type[Data], ...]] = (AlertRaised, AlertCleared)
 
 
+_ID_REUSED: Final = [("id", "id_reused")]
+
+
 class RecipientRow(NamedTuple):
     recipient_id: str
     revision: int
@@ -204,8 +207,13 @@ def flagged(event: Event[RecipientFlagged]) -> FlaggedRow:
     return FlaggedRow(event.subject, event.data.revision, event.time)
 
 
+def answers(event: Event[Any]) -> bool:
+    """Whether this is the one answer of its submission: that a content came under a used id is told beside it."""
+    return [(problem.field, problem.code) for problem in getattr(event.data, "problems", ())] != _ID_REUSED
+
+
 def submission(event: Event[Any]) -> SubmissionRow:
-    """Of any answer of the registry."""
+    """Of the one answer of the registry."""
     data = event.data
     problems = None
     if isinstance(data, RecipientRegistered):
