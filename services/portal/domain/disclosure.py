@@ -94,16 +94,21 @@ def _hide_by_place(counts: Mapping[str, int], whole: str, hidden: set[str]) -> N
     for area, count in counts.items():
         if area != whole:
             parts[whole if len(area) == DISTRICT_CHARS else area[:DISTRICT_CHARS]][area] = count
-    hidden |= _hidden(parts.pop(whole, {}), hidden)
+    districts = parts.pop(whole, {})
     for district, villages in parts.items():
         hidden |= set(villages) if district in hidden else _hidden(villages, hidden)
+        if _tells(villages, hidden):
+            hidden |= {district, *villages}
+    hidden |= _hidden(districts, hidden)
+    if _tells(districts, hidden):
+        hidden.update(counts)
 
 
 def _hide_by_sum(
     every: Mapping[M, Mapping[str, int]], hidden: Mapping[M, set[str]], total: M, parts: Collection[M]
 ) -> None:
     """In each area: of the measures that add up to another none is hidden alone; nor is their total, if all are
-    shown."""
+    shown. Where there is no other to hide, the total is hidden, unless SMALL or more of it are not decided."""
     for area in {area for part in parts for area in every[part]}:
         counts = {part: every[part][area] for part in parts if every[part].get(area)}
         known = {part for part in counts if area in hidden[part]}
@@ -111,11 +116,15 @@ def _hide_by_sum(
             known = {min(counts, key=lambda part: (counts[part], repr(part)))}
         for part in _hidden(counts, known):
             hidden[part].add(area)
+        decided = sum(counts.values())
+        gone = {part for part in counts if area in hidden[part]}
+        if total in every and every[total].get(area, 0) < decided + SMALL and _tells(counts, gone):
+            hidden[total].add(area)
 
 
 def _hidden(parts: Mapping[M, int], already: Set[M]) -> set[M]:
     """Which parts of one whole are hidden. None, or at least two that together hold SMALL: else the whole less the
-    others would say what is hidden."""
+    others would say what is hidden. Fewer only where there are no more: then `_tells`."""
     hidden = {part for part, families in parts.items() if 0 < families < SMALL or part in already}
     if not any(parts[part] for part in hidden):
         return hidden
@@ -127,6 +136,12 @@ def _hidden(parts: Mapping[M, int], already: Set[M]) -> set[M]:
         hidden.add(part)
         together += families
     return hidden
+
+
+def _tells(parts: Mapping[M, int], hidden: Set[M]) -> bool:
+    """Whether the whole less its other parts says what is hidden of these: the whole must be hidden too."""
+    held = [families for part, families in parts.items() if families and part in hidden]
+    return bool(held) and (len(held) < 2 or sum(held) < SMALL)
 
 
 def _with_totals(cells: Mapping[str, Cell], whole: str) -> dict[str, Cell]:
