@@ -298,6 +298,7 @@ def _knows_console(context: Context) -> dict[str, str]:
     return {
         "SALUR_PORTAL_URL": context.url(PUBLIC),
         "SALUR_OIDC_CLIENT_SECRET": context.credentials.issuer_secret,
+        "SALUR_PORTAL_PRIVATE_URL": context.url("portal"),
         **{f"SALUR_{name.upper()}_URL": context.url(name) for name in ("registry", "eligibility", "payout", "notify")},
     }
 

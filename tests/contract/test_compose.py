@@ -141,6 +141,7 @@ def test_the_outside_world_and_the_services_know_each_other() -> None:
             portal[f"SALUR_{name.upper()}_URL"] == f"http://{name}:{SERVICES[name]['environment']['SALUR_HTTP_PORT']}"
         )
         assert SERVICES[name]["environment"]["SALUR_OIDC_ISSUER"] == portal["SALUR_OIDC_ISSUER"]
+    assert portal["SALUR_PORTAL_PRIVATE_URL"] == f"http://portal:{portal['SALUR_HTTP_PORT']}"
     webhook = urlsplit(re.findall(r"--webhook=(\S+)", carrier)[0])
     assert (webhook.hostname, webhook.port) == ("notify", int(notify["SALUR_HTTP_PORT"]))
     assert f'"{webhook.path}"' in (ROOT / "services/notify/api.py").read_text()

@@ -9,8 +9,17 @@ import aiohttp
 from services.portal.console.sessions import Session
 from services.portal.console.settings import ConsoleSettings
 from shared.errors import SalurError, Trouble
+from shared.settings import variable
 
 ANSWER_MAX_S: Final = 30.0
+ADDRESSES: Final = {
+    "registry": "registry_url",
+    "eligibility": "eligibility_url",
+    "payout": "payout_url",
+    "notify": "notify_url",
+    "portal": "portal_private_url",
+}
+"""The setting with each stage's own address; the portal's pages, which browsers reach, are elsewhere."""
 
 
 class ServiceAway(Trouble):
@@ -57,9 +66,11 @@ class Acts:
             await self._session.close()
 
     async def _post(self, session: Session, service: str, path: str, body: Any) -> dict[str, Any]:
-        base = getattr(self.settings, f"{service}_url", None)
+        setting = ADDRESSES.get(service)
+        base: str | None = getattr(self.settings, setting) if setting else None
         if base is None:
-            raise ServiceAway(f"this portal does not know where {service} is", hint=f"set SALUR_{service.upper()}_URL")
+            hint = f"set {variable(setting)}" if setting else ""
+            raise ServiceAway(f"this portal does not know where {service} is", hint=hint)
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_MAX_S))
         headers = {"Authorization": f"Bearer {session.access_token}"}
