@@ -1,4 +1,4 @@
-"""How many questions are answered: whoever has stolen the token shall not try all NIKs."""
+"""How many questions are answered: whoever holds a token or an account shall not try all NIKs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -7,9 +7,9 @@ import asyncio
 
 import structlog
 
-from services.lookup.allowance import Allowance
 from services.lookup.api import router
 from services.lookup.settings import LookupSettings
+from shared.allowance import Allowance
 from shared.privacy.keyring import Keyring
 from shared.runtime.http import create_app, serve
 from shared.runtime.process import run_until_told, starting

@@ -6,8 +6,8 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from services.lookup.allowance import Allowance
 from services.lookup.metrics import LOOKUPS
+from shared.allowance import Allowance
 from shared.errors import SalurError
 from shared.privacy.keyring import Keyring
 

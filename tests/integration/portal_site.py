@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 
-from services.lookup.allowance import Allowance
 from services.lookup.api import router as lookup_router
 from services.portal.aid.desk import CODE_SCHEMA, Desk
 from services.portal.aid.pages import Pages, router
@@ -18,6 +17,7 @@ from services.portal.lookup import Lookup
 from services.portal.store.access import Limits
 from services.portal.texts import catalogue
 from services.portal.web import Door
+from shared.allowance import Allowance
 from shared.events import CodeIssued, Event
 from shared.events.codec import decode
 from shared.runtime.http import create_app

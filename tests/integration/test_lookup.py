@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.lookup.allowance import Allowance
 from services.lookup.api import router
 from services.portal.lookup import Lookup
+from shared.allowance import Allowance
 from shared.errors import Trouble
 from shared.privacy import Keyring, keyfile
 from shared.runtime.http import create_app

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from services.portal.console.acts import Acts
 from services.portal.console.gate import Gate
+from services.portal.console.searches import Searches
 from services.portal.console.showing import Pages
 from shared.officers import Officer
 
@@ -34,6 +35,7 @@ class Console:
     acts: Acts
     find_nik: FindNik
     issue_code: IssueCode
+    searches: Searches
 
     def router(self) -> APIRouter:
         """For views and acts: each is recorded under its route's name."""

@@ -11,6 +11,7 @@ from services.portal.console.context import Console, FindNik, IssueCode
 from services.portal.console.gate import Gate
 from services.portal.console.oidc import Issuer
 from services.portal.console.pages import alerts, letters, money, overview, recipients, record, registrations
+from services.portal.console.searches import Searches
 from services.portal.console.sessions import Sessions
 from services.portal.console.settings import ConsoleSettings
 from services.portal.console.showing import Pages
@@ -34,8 +35,8 @@ def make_console(
     idle, life = timedelta(seconds=settings.console_idle_s), timedelta(seconds=settings.console_life_s)
     living = Sessions(pool, issuer, idle, life)
     pages = Pages(issuer=_origin(settings.oidc_issuer), secure=door.secure)
-    acts = Acts(settings)
-    console = Console(pool, Gate(living, pages, door), pages, acts, find_nik, issue_code)
+    acts, searches = Acts(settings), Searches(settings.console_searches_hour)
+    console = Console(pool, Gate(living, pages, door), pages, acts, find_nik, issue_code, searches)
     made = [router for module in _PAGES for router in module.make_routers(console)]
     return (make_router(console, living, issuer), *made), acts
 

@@ -14,7 +14,9 @@ class ConsoleSettings(OfficerSettings):
     oidc_scopes: str = "openid profile"
     console_idle_s: int = Field(default=15 * 60, ge=60)
     console_life_s: int = Field(default=8 * 3600, ge=60)
+    console_searches_hour: int = Field(default=120, ge=1, description="Searches by NIK an hour and officer")
     registry_url: str | None = None
     eligibility_url: str | None = None
     payout_url: str | None = None
     notify_url: str | None = None
+    portal_private_url: str | None = Field(default=None, description="This portal's port with metrics, for itself")

@@ -41,7 +41,10 @@ def make_routers(console: Console) -> tuple[APIRouter, ...]:
     async def search(visit: Visiting) -> Response:
         visit.officer.need("read", "enter")
         asked = re.sub(r"[\s.]", "", visit.form.get("asked", ""))
-        found = asked if _ID(asked) else await console.find_nik(asked) if _NIK(asked) else None
+        found = asked if _ID(asked) else None
+        if _NIK(asked):
+            console.searches.take(visit.officer.subject)
+            found = await console.find_nik(asked)
         wrong = None if _ID(asked) or _NIK(asked) else "form"
         if found is not None:
             try:
