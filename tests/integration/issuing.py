@@ -15,7 +15,7 @@ from shared.settings import OfficerSettings
 from simulators.issuer import people
 from simulators.issuer.keys import signing_key
 from simulators.issuer.tokens import Tokens
-from tests.integration.running_simulator import running
+from tests.integration.running_simulator import Simulator, running
 
 OFFICERS = people.load(people.OFFICERS)
 REDIRECT = "http://127.0.0.1:1/console/signed-in"
@@ -28,6 +28,7 @@ class Issuing:
 
     url: str
     key: ECKey
+    process: Simulator
 
     @property
     def settings(self) -> OfficerSettings:
@@ -61,4 +62,4 @@ async def issuing(folder: Path, redirect: str = REDIRECT, *, access_s: int = 300
     key = signing_key(folder)
     options = ("--redirect", redirect, "--client-secret", SECRET, "--access-s", access_s)
     async with running("issuer", folder, *options) as process:
-        yield Issuing(process.url, key)
+        yield Issuing(process.url, key, process)

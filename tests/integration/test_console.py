@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from services.portal.addresses import networks
 from services.portal.console import cookies
-from services.portal.console.gate import onward
+from services.portal.console.onward import onward
 from services.portal.console.sign_in import SIGN_INS_MAX
 from shared.events import Problem, RegistrationRejected, SubmissionRef, Text, caused_by, first_cause
 from tests.integration import portal_desk

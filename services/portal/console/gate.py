@@ -6,7 +6,7 @@ Routes are made with a route class, so that this holds for each of them and not 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from fastapi import Depends, Request, Response
@@ -16,21 +16,20 @@ from fastapi.routing import APIRoute
 
 from services.portal import web
 from services.portal.console import cookies
+from services.portal.console.onward import SIGN_IN, holds_nik, onward, query_holds_nik
 from services.portal.console.sessions import Session, Sessions
 from services.portal.console.showing import Pages
 from services.portal.console.store import record
 from services.portal.web import Door
 from shared.errors import SalurError, Trouble
 from shared.officers import MayNot, Officer
+from shared.runtime.failures import is_trouble
 
 log = structlog.get_logger()
 
-HOME: Final = "/console"
-SIGN_IN: Final = "/console/sign-in"
 ABOUT_MAX: Final = 200
 FORM_BYTES_MAX: Final = 64_000
 FIELDS_MAX: Final = 200
-ONWARD_MAX: Final = 1_000
 
 
 class NotFound(SalurError):
@@ -43,6 +42,12 @@ class FormTooOld(SalurError):
     """The form does not carry this session's token."""
 
     http_status = 403
+
+
+class NoNikHere(SalurError):
+    """Addresses are kept by browsers and proxies: a NIK in one is looked for by nobody."""
+
+    http_status = 422
 
 
 @dataclass(slots=True)
@@ -89,6 +94,21 @@ class Gate:
         """For figures that a page fetches anew by itself: neither a view, nor a sign that somebody is there."""
         return self._route_class(recording=False)
 
+    def open(self) -> type[APIRoute]:
+        """For what is reached without a session."""
+        gate = self
+
+        class Open(APIRoute):
+            def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+                inner = super().get_route_handler()
+
+                async def handler(request: Request) -> Response:
+                    return await gate.answered(request, lambda: inner(request))
+
+                return handler
+
+        return Open
+
     def _route_class(self, *, recording: bool) -> type[APIRoute]:
         gate = self
 
@@ -106,11 +126,27 @@ class Gate:
     async def through(
         self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
     ) -> Response:
-        """The answer, after it was recorded."""
+        """The answer, after it was recorded. Where the record cannot be written there is none but that this failed."""
+        return await self.answered(request, lambda: self._through(request, inner, action))
+
+    async def answered(self, request: Request, answer: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
+        """What is refused or fails outside of a page is told in words too, a database that is away among it."""
         try:
-            session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
+            return await answer()
         except SalurError as error:
-            return self.pages.refusal(request, None, error)
+            refused = error
+        except Exception as error:
+            if is_trouble(error):
+                log.warning("the console could not answer", error=type(error).__name__)
+            else:
+                log.error("the console failed", exc_info=error)
+            refused = Trouble("this page failed")
+        return self.pages.refusal(request, getattr(request.state, "visit", None), refused)
+
+    async def _through(
+        self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
+    ) -> Response:
+        session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
         if session is None:
             return _to_sign_in(request)
         visit = request.state.visit = Visit(session, request)
@@ -120,6 +156,8 @@ class Gate:
                 visit.form = await form_of(request)
             if "%00" in request.url.query or any("\0" in value for value in visit.form.values()):
                 raise NotFound("no text holds that character")
+            if query_holds_nik(request.url.query):
+                raise NoNikHere("a NIK does not stand in an address", hint="look for it on the page of recipients")
             if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
                 raise FormTooOld("the form is not of this session", hint="open the page again")
             response = await inner(request)
@@ -148,18 +186,11 @@ def need_centre(officer: Officer) -> None:
         raise MayNot("this is the centre's alone")
 
 
-def onward(text: str | None) -> str:
-    """A page of the console to go on to, and never another address, nor one that no page has."""
-    parts = urlsplit(text if text and len(text) <= ONWARD_MAX and text.isprintable() else "")
-    right = not parts.scheme and not parts.netloc and (parts.path == HOME or parts.path.startswith(HOME + "/"))
-    if not right or "\\" in parts.path or parts.path.startswith((SIGN_IN, "/console/signed")):
-        return HOME
-    return parts.path + (f"?{parts.query}" if parts.query else "")
-
-
 def _plain(about: str | None) -> str | None:
-    """What an officer typed may stand in the record, and break none of its lines."""
-    return "".join(character for character in about if character.isprintable())[:ABOUT_MAX] if about else None
+    """What an officer typed may stand in the record, and break none of its lines; a NIK may not."""
+    if not about or holds_nik(about):
+        return None
+    return "".join(character for character in about if character.isprintable())[:ABOUT_MAX]
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -76,6 +76,11 @@ class Sessions:
             return None
         return Session(cookie, _officer(row), Tokens.from_json(tokens).access)
 
+    async def whose(self, cookie: str) -> Officer | None:
+        """Whose living session this is; the issuer is not asked, and nothing may be done with it but to end it."""
+        row = await self._row(cookie, seen=False) if cookie else None
+        return _officer(row) if row else None
+
     async def end(self, cookie: str) -> None:
         await sessions.end(self.pool, cookies.stored(cookie))
 

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.portal.console import bars, cookies, places
+from services.portal.console.onward import HOME, holds_nik, query_holds_nik
 from services.portal.console.wording import LANGUAGES, Words, texts
 from services.portal.regions import name_of
 from shared.errors import SalurError
@@ -81,7 +82,7 @@ class Pages:
             form_token=visit.session.form_token if visit else "",
             navigation=_navigation(visit),
             here=here,
-            asked=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            asked=_asked(request),
             query=_query,
             **values,
         )
@@ -107,6 +108,17 @@ class Pages:
 
     def headers(self) -> Mapping[str, str]:
         return self._headers
+
+
+def _asked(request: Request) -> str | None:
+    """The page to have in the other language. None for an answer to a form, which no address brings back: it may hold
+    what is shown once, or what was typed."""
+    if request.method != "GET":
+        return None
+    path, query = request.url.path, request.url.query
+    if holds_nik(path) or query_holds_nik(query):
+        return HOME
+    return path + (f"?{query}" if query else "")
 
 
 def _navigation(visit: Any) -> list[tuple[str, str]]:

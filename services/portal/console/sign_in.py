@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from typing import Final
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
@@ -10,8 +11,9 @@ from fastapi.responses import FileResponse, RedirectResponse
 from services.portal.addresses import networks
 from services.portal.console import cookies
 from services.portal.console.context import Console
-from services.portal.console.gate import HOME, FormTooOld, form_of, onward
+from services.portal.console.gate import FormTooOld, form_of
 from services.portal.console.oidc import Issuer
+from services.portal.console.onward import HOME, SIGN_IN, onward
 from services.portal.console.sessions import Sessions
 from services.portal.console.showing import STATIC
 from services.portal.console.store import record, sessions
@@ -35,7 +37,7 @@ class TooManySignIns(SalurError):
 
 def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter:
     """What is reached without a session; what it does about officers is recorded here."""
-    routes = APIRouter(prefix="/console", include_in_schema=False)
+    routes = APIRouter(prefix="/console", route_class=console.gate.open(), include_in_schema=False)
     pages, pool = console.pages, console.pool
 
     def cookie(response: Response, name: str, value: str, path: str = HOME, **options: int | None) -> None:
@@ -43,19 +45,16 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
 
     @routes.get("/sign-in")
     async def sign_in(request: Request, onward: str = HOME) -> Response:
-        return pages.show(request, None, "sign-in.html", onward=onward, reason=None)
+        return pages.show(request, None, "sign-in.html", onward=_onward(onward), reason=None)
 
     @routes.get("/sign-in/go")
     async def go(request: Request, onward: str = HOME) -> Response:
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
         at, begun = now(), sessions.Begun(cookies.stored(state), nonce, verifier, _onward(onward))
         network = networks(console.gate.door.address(request)).wide
-        try:
-            address = await issuer.authorization_url(state=state, nonce=nonce, verifier=verifier)
-            if not await sessions.begin_sign_in(pool, begun, network, SIGN_INS_MAX, at, oldest=at - SIGN_IN_LIFE):
-                raise TooManySignIns("too many sign-ins were begun from this network", hint="wait ten minutes")
-        except SalurError as error:
-            return pages.refusal(request, None, error)
+        address = await issuer.authorization_url(state=state, nonce=nonce, verifier=verifier)
+        if not await sessions.begin_sign_in(pool, begun, network, SIGN_INS_MAX, at, oldest=at - SIGN_IN_LIFE):
+            raise TooManySignIns("too many sign-ins were begun from this network", hint="wait ten minutes")
         response = RedirectResponse(address, 303, headers=dict(pages.headers()))
         cookie(response, cookies.SIGN_IN_COOKIE, state, max_age=int(SIGN_IN_LIFE.total_seconds()))
         return response
@@ -66,12 +65,9 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
         held = request.cookies.get(cookies.SIGN_IN_COOKIE, "")
         mine = secrets.compare_digest(held.encode(), state.encode()) and bool(held)
         begun = await sessions.finish_sign_in(pool, cookies.stored(state), now() - SIGN_IN_LIFE) if mine else None
-        try:
-            if begun is None or not code:
-                raise NotSignedIn("this sign-in was not begun here, or too long ago", hint="sign in again")
-            officer, tokens = await issuer.redeem(code=code, nonce=begun["nonce"], verifier=begun["verifier"])
-        except SalurError as error:
-            return pages.refusal(request, None, error)
+        if begun is None or not code:
+            raise NotSignedIn("this sign-in was not begun here, or too long ago", hint="sign in again")
+        officer, tokens = await issuer.redeem(code=code, nonce=begun["nonce"], verifier=begun["verifier"])
         if old := request.cookies.get(cookies.COOKIE):
             await living.end(old)
         session_cookie = await living.open(officer, tokens)
@@ -83,16 +79,14 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
 
     @routes.post("/sign-out")
     async def sign_out(request: Request) -> Response:
+        """Needs no word of the issuer: a computer that many use is left in any case."""
         held = request.cookies.get(cookies.COOKIE, "")
-        try:
-            session = await living.of(held or None, seen=False)
-            if session and not cookies.is_form_token(held, (await form_of(request)).get("form", "")):
+        officer = await living.whose(held)
+        if officer:
+            if not cookies.is_form_token(held, (await form_of(request)).get("form", "")):
                 raise FormTooOld("the form is not of this session")
-        except SalurError as error:
-            return pages.refusal(request, None, error)
-        if session:
             await living.end(held)
-            await record.write(pool, session.officer, console.gate.door.address(request), "sign-out", None, "done")
+            await record.write(pool, officer, console.gate.door.address(request), "sign-out", None, "done")
         response = pages.to(await issuer.end_url(f"{issuer.settings.portal_url}{HOME}/sign-in"))
         if held:  # another site's form comes without it, and signs nobody out
             response.delete_cookie(cookies.COOKIE, path=HOME)
@@ -115,4 +109,7 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
 
 
 def _onward(text: str, *, to_sign_in: bool = False) -> str:
-    return text if to_sign_in and text.startswith(f"{HOME}/sign-in?") else onward(text)
+    if to_sign_in and text.partition("?")[0] == SIGN_IN:
+        asked = parse_qs(text.partition("?")[2]).get("onward", [HOME])
+        return f"{SIGN_IN}?{urlencode({'onward': onward(asked[0])})}"
+    return onward(text)
