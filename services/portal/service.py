@@ -7,6 +7,7 @@ from services.portal.console.parts import make_console
 from services.portal.ends import ends_of
 from services.portal.figures import pages as figures
 from services.portal.figures import publish
+from services.portal.figures.editions import Editions
 from services.portal.handler import INPUTS, handle
 from services.portal.lookup import Lookup
 from services.portal.settings import PortalSettings
@@ -24,8 +25,8 @@ SHARES = ("particulars", "access", "recovery")
 """Of the keys: it opens particulars for their own person, and seals codes and dead letters."""
 
 
-CONSOLE_CONNECTIONS = 6
-"""Pages of officers wait for each other, and never the stage for them."""
+READING_CONNECTIONS = 6
+"""Pages that are read wait for each other, and never the stage for them."""
 AREAS_DIFFER = {"plan_cache_mode": "force_custom_plan", "statement_timeout": "8000"}
 """The right plan for a village is a wrong one for the country: each query is planned for its area (seen with a million
 recipients: 2 ms and 2 s)."""
@@ -40,11 +41,9 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
         secret = settings.portal_secret.get_secret_value().encode()
         codes = desk.Desk(outbox, keyring, secret, settings.limits, registrations)
         door = Door(settings.portal_secure, settings.portal_proxies)
-        aid = pages.router(pages.Pages(codes, lookup, catalogue(), door))
         press = publish.Press(
             outbox.pool, settings.figures_area, settings.days, codes.secret, ends_of(settings, outbox, INPUTS)
         )
-        open_figures = figures.router(figures.FigurePages(outbox.pool, catalogue()))
         workers = (*desk.workers(codes), publish.worker(press))
 
         async def issue_code(recipient_id: str, officer: Officer) -> str:
@@ -55,9 +54,11 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
             settings.url("portal"),
             "portal",
             instance=settings.instance,
-            size_max=CONSOLE_CONNECTIONS,
+            size_max=READING_CONNECTIONS,
             more=AREAS_DIFFER,
         )
+        aid = pages.router(pages.Pages(codes, lookup, catalogue(), door, reading))
+        open_figures = figures.router(figures.FigurePages(Editions(reading), catalogue()))
         console, acts = make_console(reading, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code)
 
         async def close() -> None:

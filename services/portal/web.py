@@ -49,9 +49,17 @@ class Door(NamedTuple):
 
 
 def page(
-    request: Request, name: str, language: Language, status: int = 200, *, private: bool = True, **values: Any
+    request: Request,
+    name: str,
+    language: Language,
+    status: int = 200,
+    *,
+    private: bool = True,
+    query: str = "",
+    **values: Any,
 ) -> HTMLResponse:
-    """A page of the templates. `private`: nobody keeps a copy, neither a cache nor the browser."""
+    """A page of the templates. `private`: nobody keeps a copy, neither a cache nor the browser. `query`: what leads to
+    the same page in the other language."""
     prefix = LANGUAGES[language]
     path = request.url.path
     bare = path.removeprefix("/en") or "/" if path == "/en" or path.startswith("/en/") else path
@@ -62,6 +70,7 @@ def page(
         "home": prefix or "/",
         "home_figures": f"{prefix}/figures",
         "other": bare if language == "en" else "/en" + bare.rstrip("/"),
+        "query": query,
     }
     html = _templates().get_template(f"{name}.html").render(**common, **values)
     PAGES.labels(name, str(status)).inc()

@@ -113,7 +113,7 @@ async def open_site(
         await office.hand(portal_desk.cycle_and_dead())
         async with served(create_app("lookup", list, (asking,))) as lookup_url:
             lookup = Lookup(lookup_url, TOKEN)
-            pages = Pages(desk, lookup, catalogue(), Door(secure))
+            pages = Pages(desk, lookup, catalogue(), Door(secure), office.pool)
             async with served(create_app("portal", list, (router(pages),))) as url:
                 yield Site(url, office, desk, clock, who)
             await lookup.close()

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +13,7 @@ import aiohttp
 import pytest
 
 from services.portal.domain.disclosure import SMALL
+from services.portal.figures.editions import Editions
 from services.portal.figures.pages import FigurePages, router
 from services.portal.figures.publish import Press, TooSoon, due_on, publish
 from services.portal.texts import catalogue
@@ -67,8 +70,24 @@ async def test_an_edition(database: str, tmp_path: Path) -> None:
         await _pages_say_the_same(desk)
 
 
+@asynccontextmanager
+async def asked(desk: Desk) -> AsyncIterator[Callable[..., Awaitable[tuple[int, str, dict[str, str]]]]]:
+    app = create_app("portal", list, (router(FigurePages(Editions(desk.pool), catalogue())),))
+    async with served(app) as url, aiohttp.ClientSession() as session:
+
+        async def get(path: str, headers: dict[str, str] | None = None) -> tuple[int, str, dict[str, str]]:
+            async with session.get(url + path, headers=headers) as answer:
+                return (
+                    answer.status,
+                    await answer.text(),
+                    {name.lower(): value for name, value in answer.headers.items()},
+                )
+
+        yield get
+
+
 async def _pages_say_the_same(desk: Desk) -> None:
-    app = create_app("portal", list, (router(FigurePages(desk.pool, catalogue())),))
+    app = create_app("portal", list, (router(FigurePages(Editions(desk.pool), catalogue())),))
     async with served(app) as url, aiohttp.ClientSession() as session:
         async with session.get(f"{url}/figures.json") as answer:
             document = json.loads(await answer.read())
@@ -97,6 +116,47 @@ async def _pages_say_the_same(desk: Desk) -> None:
     assert "Kab. Polewali Mandar" in page
     assert "Rp8 million" in page
     assert "<script" not in page
+
+
+async def test_an_earlier_edition_stays_the_one_that_was_asked_for(database: str, tmp_path: Path) -> None:
+    async with open_desk(database, tmp_path) as desk:
+        await fill(desk)
+        async with desk.pool.acquire() as connection:
+            for edition in (date(2026, 11, 1), date(2026, 12, 1)):
+                assert await publish(connection, "7604", edition, FIRST, SECRET)
+        async with asked(desk) as get:
+            page = (await get("/figures?edition=2026-11-01"))[1]
+            assert 'href="/figures?edition=2026-11-01&amp;district=760402"' in page
+            assert 'href="/en/figures?edition=2026-11-01"' in page
+            assert 'href="/figures?edition=2026-12-01"' in page, "the newest is one of the others"
+            page = (await get("/en/figures?edition=2026-11-01&district=760402&x=%22"))[1]
+            assert 'href="/en/figures?edition=2026-11-01"' in page, "all districts"
+            assert 'href="/figures?edition=2026-11-01&amp;district=760402"' in page, "the other language"
+            assert 'href="/en/figures?edition=2026-12-01&amp;district=760402"' in page
+            page = (await get("/figures"))[1]
+            assert 'href="/figures?district=760402"' in page, "the newest, whichever it is by then"
+            assert 'href="/en/figures"' in page
+
+
+async def test_what_is_sent_is_made_once_and_anew_for_another_edition_of_its_date(
+    database: str, tmp_path: Path
+) -> None:
+    async with open_desk(database, tmp_path) as desk, asked(desk) as get:
+        await fill(desk)
+        async with desk.pool.acquire() as connection:
+            assert await publish(connection, "7604", FIRST.date(), FIRST, SECRET)
+        status, _, headers = await get("/figures.json")
+        assert status == 200
+        await desk.pool.execute("UPDATE figure SET value = 0")  # nobody does; who is asked again does not look
+        again = await get("/figures.json", {"If-None-Match": headers["etag"]})
+        assert (again[0], again[1], again[2]["etag"]) == (304, "", headers["etag"])
+        csv_of = (await get("/figures.csv"))[2]
+        assert csv_of["etag"] != headers["etag"]
+        async with desk.pool.acquire() as connection:
+            later = FIRST + timedelta(hours=1)
+            assert await publish(connection, "7604", FIRST.date(), later, SECRET, instead=True)
+        status, _, newer = await get("/figures.json", {"If-None-Match": headers["etag"]})
+        assert (status, newer["etag"] != headers["etag"]) == (200, True)
 
 
 async def test_nothing_is_no_edition(database: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -46,6 +47,7 @@ class Pages:
     lookup: Lookup
     names: Catalogue
     door: Door
+    reading: asyncpg.Pool
 
     async def ask(self, request: Request, language: Language) -> Response:
         note = request.query_params.get("note")
@@ -90,7 +92,7 @@ class Pages:
         recipient = await self.desk.recipient_of(request.cookies.get(AID_COOKIE, ""))
         if recipient is None:
             return to(f"{LANGUAGES[language] or '/'}?note=ended")
-        held = await shown(self.desk.pool, self.desk.keyring, self.names, recipient, words(language), self.desk.now())
+        held = await shown(self.reading, self.desk.keyring, self.names, recipient, words(language), self.desk.now())
         return self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
 
     async def leave(self, request: Request, language: Language) -> Response:

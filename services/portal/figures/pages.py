@@ -1,11 +1,7 @@
 """The open figures: `/figures`, `/figures.csv`, `/figures.json`, and the page under `/en`."""
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from hashlib import sha256
-from typing import Any
 
 import asyncpg
 import orjson
@@ -13,7 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.portal.aid.pages import answering
-from services.portal.figures.view import shown, table_of
+from services.portal.figures.editions import COLUMNS, Editions, Sent
+from services.portal.figures.view import Address, shown
 from services.portal.regions import name_of
 from services.portal.store import figures as store
 from services.portal.texts import Catalogue, words
@@ -25,11 +22,11 @@ from shared.words import Language, day, moment
 class FigurePages:
     """What the pages are made from."""
 
-    pool: asyncpg.Pool
+    editions: Editions
     names: Catalogue
 
     async def figures(self, request: Request, language: Language) -> Response:
-        t = words(language)
+        t, pool = words(language), self.editions.pool
         edition = await self._edition(request)
         if edition is None:
             return page(
@@ -37,74 +34,61 @@ class FigurePages:
             )
         whole, of = edition["area"], edition["edition"]
         area = _district(request, whole)
-        table = table_of(await store.figures_of(self.pool, of))
+        table = (await self.editions.made(edition)).table
         checkpoint = orjson.loads(edition["checkpoint"]) if edition["checkpoint"] else None
-        here = f"{LANGUAGES[language]}/figures"
+        asked = of.isoformat() if "edition" in request.query_params else ""
+        address = Address(f"{LANGUAGES[language]}/figures", asked)
+        district = "" if area == whole else area
         return page(
             request,
             "figures",
             language,
             private=False,
-            whole_page=here,
+            query=address.query(district),
+            whole_page=address.to(""),
             area=name_of(area) if area == whole else f"{name_of(area)}, {name_of(whole)}",
             day=day(datetime.combine(of, time(4), UTC), language),
             moment=moment(edition["computed_at"], language),
             checkpoint=checkpoint,
             edition=of.isoformat(),
-            earlier=[held.isoformat() for held in await store.editions(self.pool) if held != of][:12],
-            **shown(table, self.names, t, whole, area, here),
+            earlier=[
+                (held.isoformat(), address._replace(edition=held.isoformat()).to(district))
+                for held in await store.editions(pool)
+                if held != of
+            ][:12],
+            **shown(table, self.names, t, whole, area, address),
         )
 
     async def as_json(self, request: Request) -> Response:
-        """Everything of an edition, with what it was computed from."""
         edition = await self._edition(request)
         if edition is None:
             return Response(b'{"figures": []}', 404, headers(private=False), "application/json")
-        rows = await store.figures_of(self.pool, edition["edition"])
-        document: dict[str, Any] = {
-            **_said(edition),
-            "positions_sha256": _hash_of(orjson.loads(edition["positions"])),
-            "figures": [{**row._asdict(), "name": name_of(row.area)} for row in rows],
-        }
-        return Response(orjson.dumps(document), 200, headers(private=False), "application/json")
+        return _answer(request, (await self.editions.made(edition)).as_json, "application/json", {})
 
     async def as_csv(self, request: Request) -> Response:
-        """One line a figure; `value` is empty where it is not shown."""
         edition = await self._edition(request)
-        text = io.StringIO()
-        write = csv.writer(text, lineterminator="\r\n")
-        write.writerow(("edition", "measure", "programme", "period", "reason", "area", "name", "value"))
-        if edition is not None:
-            for row in await store.figures_of(self.pool, edition["edition"]):
-                value = "" if row.value is None else row.value
-                write.writerow((edition["edition"], *row[:5], name_of(row.area), value))
-        named = headers(private=False) | {"Content-Disposition": 'attachment; filename="figures.csv"'}
-        return Response(text.getvalue().encode(), 200 if edition else 404, named, "text/csv; charset=utf-8")
+        named = {"Content-Disposition": 'attachment; filename="figures.csv"'}
+        if edition is None:
+            nothing = f"{','.join(COLUMNS)}\r\n".encode()
+            return Response(nothing, 404, headers(private=False) | named, "text/csv; charset=utf-8")
+        return _answer(request, (await self.editions.made(edition)).as_csv, "text/csv; charset=utf-8", named)
 
     async def _edition(self, request: Request) -> asyncpg.Record | None:
         asked = request.query_params.get("edition")
         if asked is None:
-            return await store.newest(self.pool)
+            return await store.newest(self.editions.pool)
         try:
-            return await store.edition_of(self.pool, date.fromisoformat(asked))
+            return await store.edition_of(self.editions.pool, date.fromisoformat(asked))
         except ValueError:
             return None
 
 
-def _said(edition: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "edition": edition["edition"],
-        "computed_at": edition["computed_at"],
-        "area": edition["area"],
-        "checkpoint": orjson.loads(edition["checkpoint"]) if edition["checkpoint"] else None,
-        "rounded_to": 5,
-        "hidden_below": 10,
-    }
-
-
-def _hash_of(positions: dict[str, dict[str, int]]) -> str:
-    """Of what had been read: the positions themselves are exact counts of events."""
-    return sha256(orjson.dumps(positions, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def _answer(request: Request, sent: Sent, media_type: str, named: dict[str, str]) -> Response:
+    """A browser that has it already is told so, without the body."""
+    told = headers(private=False) | named | {"ETag": sent.etag}
+    if sent.etag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, told)
+    return Response(sent.body, 200, told, media_type)
 
 
 def _district(request: Request, whole: str) -> str:

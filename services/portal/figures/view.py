@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -33,6 +34,20 @@ class Programme(NamedTuple):
     chart: Markup
 
 
+class Address(NamedTuple):
+    """Of the page, with the edition that was asked for: none leads to the newest, whichever that is by then."""
+
+    path: str
+    edition: str
+
+    def query(self, district: str) -> str:
+        asked = {name: text for name, text in (("edition", self.edition), ("district", district)) if text}
+        return f"?{urlencode(asked)}" if asked else ""
+
+    def to(self, district: str) -> str:
+        return self.path + self.query(district)
+
+
 Table = Mapping[tuple[str, str, str, str], Mapping[str, int | None]]
 
 
@@ -44,14 +59,14 @@ def table_of(figures: Sequence[Figure]) -> Table:
     return held
 
 
-def shown(table: Table, names: Catalogue, t: Words, whole: str, area: str, here: str) -> dict[str, Any]:
+def shown(table: Table, names: Catalogue, t: Words, whole: str, area: str, address: Address) -> dict[str, Any]:
     """What the template `figures` needs, for the whole or one of its districts."""
     registered = table.get(("registered", "", "", ""), {})
     programmes = sorted({key[1] for key in table if key[1]}, key=names.place)
     return {
         "registered": _count(registered.get(area, 0), t),
         "programmes": [_programme(table, names, t, programme, area) for programme in programmes],
-        "parts": _parts(table, names, t, programmes, whole, area, here),
+        "parts": _parts(table, names, t, programmes, whole, area, address),
         "part_titles": [names.short(programme).in_(t.language) for programme in programmes],
         "of_villages": area != whole,
     }
@@ -86,7 +101,7 @@ def _programme(table: Table, names: Catalogue, t: Words, programme: str, area: s
 
 
 def _parts(
-    table: Table, names: Catalogue, t: Words, programmes: Sequence[str], whole: str, area: str, here: str
+    table: Table, names: Catalogue, t: Words, programmes: Sequence[str], whole: str, area: str, address: Address
 ) -> list[Line]:
     """The districts of the whole, or the villages of a district."""
     registered = table.get(("registered", "", "", ""), {})
@@ -101,7 +116,7 @@ def _parts(
                 name_of(part),
                 (_count(registered[part], t), *(_count(count, t) for count in eligible)),
                 _bar(registered[part], most, t, 2),
-                f"{here}?district={part}" if chars == 6 else "",
+                address.to(part) if chars == 6 else "",
             )
         )
     return lines
