@@ -77,12 +77,27 @@ def payout(state: str, period_: str = "2026-11", *, programme: str = "sembako", 
 def test_what_a_programmes_card_says(
     eligible: bool, paid: Payout | None, state: str, next_step: str, shows_payout: bool
 ) -> None:
-    (card,) = cards([decision(eligible=eligible)], [paid] if paid else [])
+    (card,) = cards([decision(eligible=eligible)], [paid] if paid else [], has_account=True)
     assert (card.state, card.next_step, card.payout is not None) == (state, next_step, shows_payout)
     for language in ("id", "en"):
         t = words(language)  # type: ignore[arg-type]
         assert t(f"state_{card.state}")
         assert t(card.next_step)
+
+
+@pytest.mark.parametrize(
+    ("eligible", "paid", "next_step"),
+    [
+        (True, None, "next_no_account"),
+        (True, payout("queued"), "next_no_account"),
+        (True, payout("ordered"), "next_sending"),
+        (True, payout("failed", code="no_account"), "next_failed_account"),
+        (False, None, "next_refused"),
+    ],
+)
+def test_who_has_no_account_is_not_told_to_wait(eligible: bool, paid: Payout | None, next_step: str) -> None:
+    (card,) = cards([decision(eligible=eligible)], [paid] if paid else [], has_account=False)
+    assert card.next_step == next_step
 
 
 def test_the_newest_period_is_on_the_card_and_the_history_has_all() -> None:
@@ -91,7 +106,7 @@ def test_the_newest_period_is_on_the_card_and_the_history_has_all() -> None:
         payout("failed", "2026-12", code="no_account"),
         payout("confirmed", "2026-10"),
     ]
-    (card,) = cards([decision()], paid)
+    (card,) = cards([decision()], paid, has_account=True)
     assert isinstance(card, Card)
     assert card.payout == paid[1]
     assert len(history(paid)) == 3

@@ -49,9 +49,10 @@ async def shown(
     decisions = [_decision(row, recipient_id, keyring) for row in await store.decisions_of(pool, recipient_id)]
     decisions.sort(key=lambda decision: names.place(decision.programme))
     payouts = [_payout(row) for row in await store.payouts_of(pool, recipient_id)]
+    has_account = await store.has_account(pool, recipient_id)
     return {
         "at": moment(at, t.language),
-        "cards": [_card(card, names, t) for card in cards(decisions, payouts)],
+        "cards": [_card(card, names, t) for card in cards(decisions, payouts, has_account=has_account)],
         "history": _history(payouts, names, t),
     }
 

@@ -70,7 +70,11 @@ _NEXT_FAILED: Final[Mapping[str, str]] = {
 """By the codes of payout's reasons; any other: ask."""
 
 
-def cards(decisions: Sequence[Decision], payouts: Sequence[Payout]) -> list[Card]:
+_NEEDS_ACCOUNT: Final = frozenset({"next_granted", "next_waiting"})
+"""What says that there is nothing to do but wait for the money."""
+
+
+def cards(decisions: Sequence[Decision], payouts: Sequence[Payout], *, has_account: bool) -> list[Card]:
     """One for each programme that decided or paid anything, in the order of `decisions`, then of `payouts`."""
     decided = {decision.programme: decision for decision in decisions}
     newest: dict[str, Payout] = {}
@@ -78,7 +82,10 @@ def cards(decisions: Sequence[Decision], payouts: Sequence[Payout]) -> list[Card
         known = newest.get(payout.programme)
         if known is None or (known.period, known.at) < (payout.period, payout.at):
             newest[payout.programme] = payout
-    return [_card(name, decided.get(name), newest.get(name)) for name in dict.fromkeys((*decided, *newest))]
+    made = [_card(name, decided.get(name), newest.get(name)) for name in dict.fromkeys((*decided, *newest))]
+    if has_account:
+        return made
+    return [card._replace(next_step="next_no_account") if card.next_step in _NEEDS_ACCOUNT else card for card in made]
 
 
 def history(payouts: Sequence[Payout]) -> list[Payout]:

@@ -29,3 +29,11 @@ async def payouts_of(database: asyncpg.Pool, recipient_id: str) -> list[asyncpg.
         recipient_id,
     )
     return rows
+
+
+async def has_account(database: asyncpg.Pool, recipient_id: str) -> bool:
+    """Whether the registration names an account. True where nothing is known, as in a rebuild."""
+    known: bool | None = await database.fetchval(
+        "SELECT has_account FROM recipient WHERE recipient_id = $1", recipient_id
+    )
+    return known is not False
