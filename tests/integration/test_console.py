@@ -174,6 +174,7 @@ async def test_roles(site: Site) -> None:
 
 async def test_every_route_needs_a_session_and_every_act_its_form(site: Site) -> None:
     open_to_all = {"/console/sign-in", "/console/sign-in/go", "/console/signed-in", "/console/sign-out"}
+    open_to_all |= {"/console/awake"}
     open_to_all |= {"/console/language/{language}", "/console/static/{name}"}
     routes = [route for router in site.routers for route in router.routes if isinstance(route, APIRoute)]
     guarded = [route for route in routes if route.path not in open_to_all]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.portal.console import bars, context, cookies, flow, registration
+from services.portal.console.amounts import rupiah_of
 from services.portal.console.showing import PAGES
 from services.portal.console.store.area import bounds
 from services.portal.console.wording import TEXTS, Words, texts
@@ -96,6 +97,54 @@ def test_what_is_missing_is_named(name: str) -> None:
 
 def test_no_number_is_no_decile() -> None:
     assert registration.fields({**FORM, "decile": "two", "income_idr": "-1"})[1] == ["decile", "income_idr"]
+
+
+@pytest.mark.parametrize("text", ["1000000", "1.000.000", "1,000,000", "1 000 000", " Rp1.000.000 ", "rp. 1.000.000"])
+def test_rupiah_as_officers_type_them(text: str) -> None:
+    assert rupiah_of(text) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1.000.000,00", "1,000,000.00", "1.000,000", "1.00", "0.500", "10.0000", "1.000.00", "1e6", "-1", "", "Rp", "١"],
+)
+def test_what_may_be_read_as_a_hundred_times_as_much_is_no_amount(text: str) -> None:
+    assert rupiah_of(text) is None
+    assert registration.fields({**FORM, "income_idr": text or "x"})[1] == ["income_idr"]
+
+
+def test_a_line_that_is_not_whole_is_named_and_not_dropped() -> None:
+    for name, text in (("severe_disability", "yes"), ("pregnant", "yes"), ("sex", "P"), ("school", "smp")):
+        assert registration.fields({**FORM, f"member5_{name}": text})[1] == ["member5"]
+    assert registration.fields({**FORM, "member2_sex": ""})[1] == ["member2"]
+    assert registration.fields({**FORM, "member5_birth_date": " ", "member5_school": ""})[1] == []
+
+
+def test_a_family_has_as_many_lines_as_the_registry_takes() -> None:
+    large = {
+        f"member{n}_{name}": text for n in range(1, 45) for name, text in (("birth_date", "2010-01-02"), ("sex", "L"))
+    }
+    fields, wrong = registration.fields({**FORM, **large})
+    assert (len(fields["members"]), wrong) == (registration.MEMBERS_MAX, [])
+    assert len(Submission.model_validate_json(json.dumps(fields)).members) == registration.MEMBERS_MAX
+    assert registration.lines({}) == registration.MEMBERS
+    more = {"lines": "8", "more": "yes"}
+    assert registration.lines(more) == 16
+    assert registration.lines({"lines": "16"}) == 16, "also where it comes back with something to mend"
+    assert registration.lines({**more, "lines": "40"}) == registration.lines(large) == registration.MEMBERS_MAX
+    assert registration.lines({"lines": "x", "member9_sex": "L"}) == 10
+
+
+def test_where_a_field_stands_on_the_form() -> None:
+    names = {
+        name: registration.name_on_form(name, FORM) for name in ("nik", "account.bank", "members.1.sex", "members.9")
+    }
+    assert list(names.values()) == ["nik", "account_bank", "member2", "members.9"]
+
+
+@pytest.mark.parametrize("text", ["1.0", "1,0", "0", "11", "+1", "²"])
+def test_a_decile_is_a_number_from_1_to_10(text: str) -> None:
+    assert registration.fields({**FORM, "decile": text})[1] == ["decile"]
 
 
 def row(what: str, name: str, state: str, rows: int, amount_idr: int = 0) -> dict[str, object]:

@@ -10,7 +10,7 @@ import asyncpg
 from fastapi import APIRouter
 
 from services.portal.console.acts import Acts
-from services.portal.console.gate import Gate
+from services.portal.console.gate import Gate, Late
 from services.portal.console.searches import Searches
 from services.portal.console.showing import Pages
 from shared.officers import Officer
@@ -37,9 +37,9 @@ class Console:
     issue_code: IssueCode
     searches: Searches
 
-    def router(self) -> APIRouter:
-        """For views and acts: each is recorded under its route's name."""
-        return APIRouter(prefix="/console", route_class=self.gate.recorded(), include_in_schema=False)
+    def router(self, late: Late | None = None) -> APIRouter:
+        """For views and acts: each is recorded under its route's name. `late`: as the gate takes it."""
+        return APIRouter(prefix="/console", route_class=self.gate.recorded(late), include_in_schema=False)
 
 
 def cursor(at: datetime, *rest: str) -> str:

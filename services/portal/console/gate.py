@@ -5,7 +5,7 @@ Routes are made with a route class, so that this holds for each of them and not 
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import quote
 
 import structlog
@@ -29,7 +29,8 @@ log = structlog.get_logger()
 
 ABOUT_MAX: Final = 200
 FORM_BYTES_MAX: Final = 64_000
-FIELDS_MAX: Final = 200
+FIELDS_MAX: Final = 300
+"""Forty members of a family have five fields each."""
 
 
 class NotFound(SalurError):
@@ -70,6 +71,10 @@ class Visit:
         return self.request.headers.get("hx-request") == "true"
 
 
+Late: TypeAlias = Callable[[Request, Visit | None, dict[str, str]], Response]
+"""What is answered to a form that comes too late; without a visit to somebody who is not signed in any more."""
+
+
 def _visit(request: Request) -> Visit:
     visit: Visit = request.state.visit
     return visit
@@ -86,13 +91,14 @@ class Gate:
     pages: Pages
     door: Door
 
-    def recorded(self) -> type[APIRoute]:
-        """For views and acts. A POST needs the form's token."""
-        return self._route_class(recording=True)
+    def recorded(self, late: Late | None = None) -> type[APIRoute]:
+        """For views and acts. A POST needs the form's token; `late` answers one that has another session's, or comes
+        after its session."""
+        return self._route_class(late, recording=True)
 
     def refreshed(self) -> type[APIRoute]:
         """For figures that a page fetches anew by itself: neither a view, nor a sign that somebody is there."""
-        return self._route_class(recording=False)
+        return self._route_class(None, recording=False)
 
     def open(self) -> type[APIRoute]:
         """For what is reached without a session."""
@@ -109,7 +115,7 @@ class Gate:
 
         return Open
 
-    def _route_class(self, *, recording: bool) -> type[APIRoute]:
+    def _route_class(self, late: Late | None, *, recording: bool) -> type[APIRoute]:
         gate = self
 
         class Guarded(APIRoute):
@@ -117,17 +123,21 @@ class Gate:
                 inner, action = super().get_route_handler(), self.name
 
                 async def handler(request: Request) -> Response:
-                    return await gate.through(request, inner, action if recording else None)
+                    return await gate.through(request, inner, action if recording else None, late)
 
                 return handler
 
         return Guarded
 
     async def through(
-        self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
+        self,
+        request: Request,
+        inner: Callable[[Request], Coroutine[Any, Any, Response]],
+        action: str | None,
+        late: Late | None = None,
     ) -> Response:
         """The answer, after it was recorded. Where the record cannot be written there is none but that this failed."""
-        return await self.answered(request, lambda: self._through(request, inner, action))
+        return await self.answered(request, lambda: self._through(request, inner, action, late))
 
     async def answered(self, request: Request, answer: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
         """What is refused or fails outside of a page is told in words too, a database that is away among it."""
@@ -144,11 +154,15 @@ class Gate:
         return self.pages.refusal(request, getattr(request.state, "visit", None), refused)
 
     async def _through(
-        self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]], action: str | None
+        self,
+        request: Request,
+        inner: Callable[[Request], Coroutine[Any, Any, Response]],
+        action: str | None,
+        late: Late | None,
     ) -> Response:
         session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
         if session is None:
-            return _to_sign_in(request)
+            return await _given_back(request, late) or _to_sign_in(request)
         visit = request.state.visit = Visit(session, request)
         try:
             if request.method == "POST":
@@ -159,8 +173,11 @@ class Gate:
             if query_holds_nik(request.url.query):
                 raise NoNikHere("a NIK does not stand in an address", hint="look for it on the page of recipients")
             if request.method == "POST" and not cookies.is_form_token(session.cookie, visit.form.get("form", "")):
-                raise FormTooOld("the form is not of this session", hint="open the page again")
-            response = await inner(request)
+                if late is None:
+                    raise FormTooOld("the form is not of this session", hint="open the page again")
+                visit.outcome, response = "refused", late(request, visit, visit.form)
+            else:
+                response = await inner(request)
         except RequestValidationError:
             response = self._refused(visit, NotFound("there is no such page"))
         except SalurError as error:
@@ -191,6 +208,16 @@ def _plain(about: str | None) -> str | None:
     if not about or holds_nik(about):
         return None
     return "".join(character for character in about if character.isprintable())[:ABOUT_MAX]
+
+
+async def _given_back(request: Request, late: Late | None) -> Response | None:
+    """Of a form that outlived its session. Only where it belongs to the browser's cookie, so that no other site's does;
+    what it answers holds nothing but what came with it."""
+    held = request.cookies.get(cookies.COOKIE)
+    if late is None or request.method != "POST" or not held:
+        return None
+    form = await form_of(request)
+    return late(request, None, form) if cookies.is_form_token(held, form.get("form", "")) else None
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -92,6 +92,12 @@ def make_router(console: Console, living: Sessions, issuer: Issuer) -> APIRouter
             response.delete_cookie(cookies.COOKIE, path=HOME)
         return response
 
+    @routes.get("/awake")
+    async def awake(request: Request) -> Response:
+        """Somebody types into a long form: a sign of life, as a page is. It tells nothing, also where that is over."""
+        await living.of(request.cookies.get(cookies.COOKIE))
+        return Response(status_code=204, headers=dict(pages.headers()))
+
     @routes.get("/language/{language}")
     async def language(language: str, onward: str = HOME) -> Response:
         response = pages.to(_onward(onward, to_sign_in=True))

@@ -8,6 +8,7 @@ import asyncpg
 import orjson
 from fastapi import APIRouter, Path, Response
 
+from services.portal.console.amounts import rupiah_of
 from services.portal.console.context import PAGE, Console, after, cursor
 from services.portal.console.gate import NotFound, Visit, Visiting
 from services.portal.console.store import money, overview
@@ -62,15 +63,15 @@ def make_routers(console: Console) -> tuple[APIRouter, ...]:
     async def propose(visit: Visiting) -> Response:
         visit.officer.need("enter")
         given = visit.form
-        budget = "".join(given.get("budget_idr", "").replace(".", "").replace(",", "").split())
+        budget = rupiah_of(given.get("budget_idr", ""))
         wrong = [name for name in ("programme", "period") if not given.get(name, "").strip()]
-        if not (budget.isascii() and budget.isdigit() and 0 < int(budget[:20]) <= 10**15):
+        if not budget:
             wrong.append("budget_idr")
         visit.about = f"{given.get('programme', '')}-{given.get('period', '')}"[:100]
-        if wrong:
+        if wrong or not budget:
             visit.outcome = "refused"
             return await list_page(visit, given, wrong)
-        told = await console.acts.propose(visit.session, given["programme"], given["period"].strip(), int(budget))
+        told = await console.acts.propose(visit.session, given["programme"], given["period"].strip(), budget)
         visit.about = told["cycle"]
         await heard(told["cycle"], lambda row: row["proposed_at"] is not None)
         return pages.to(f"/console/cycles/{told['cycle']}", done="proposed")
