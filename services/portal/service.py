@@ -10,6 +10,7 @@ from services.portal.figures import publish
 from services.portal.figures.editions import Editions
 from services.portal.handler import INPUTS, handle
 from services.portal.lookup import Lookup
+from services.portal.lost import lost
 from services.portal.settings import PortalSettings
 from services.portal.texts import catalogue
 from services.portal.web import Door
@@ -59,15 +60,16 @@ def build(settings: PortalSettings) -> Callable[[Outbox, Keyring], Awaitable[Ser
         )
         aid = pages.router(pages.Pages(codes, lookup, catalogue(), door, reading))
         open_figures = figures.router(figures.FigurePages(Editions(reading), catalogue()))
-        console, acts = make_console(reading, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code)
+        console = make_console(reading, settings, door=door, find_nik=lookup.recipient_id, issue_code=issue_code)
 
         async def close() -> None:
             await lookup.close()
-            await acts.close()
+            await console.acts.close()
             reading.terminate()
 
-        public = (aid, open_figures, *console)
+        public = (aid, open_figures, *console.routers)
         stage = Stage("portal", INPUTS, handle)
-        return Service(stage, workers, close=close, public=public, public_port=settings.portal_port)
+        port, pages_lost = settings.portal_port, lost(console.pages)
+        return Service(stage, workers, close=close, public=public, public_port=port, lost=pages_lost)
 
     return parts

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import SalurError
@@ -37,6 +40,10 @@ class _LimitedBody:
         await self.app(scope, limited, send)
 
 
+Lost: TypeAlias = Callable[[Request, int], Response]
+"""A page for people about an address or a method that is not there, with this status."""
+
+
 def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[APIRouter, ...]) -> FastAPI:
     """`problems` says in words why the service is not ready; none: it is."""
     app = FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None)
@@ -57,10 +64,21 @@ def create_app(service: str, problems: Callable[[], list[str]], routers: tuple[A
     return _with_answers(app, routers)
 
 
-def create_public_app(service: str, routers: tuple[APIRouter, ...]) -> FastAPI:
+def create_public_app(service: str, routers: tuple[APIRouter, ...], lost: Lost | None = None) -> FastAPI:
     """For everybody: these endpoints alone. Metrics, readiness and a description of the interface would tell strangers
-    what the process does."""
-    return _with_answers(FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None, openapi_url=None), routers)
+    what the process does. `lost` answers people who ask for what is not there; programs get JSON."""
+    app = FastAPI(title=f"Salur {service}", docs_url=None, redoc_url=None, openapi_url=None)
+    if lost is not None:
+
+        @app.exception_handler(AnyHTTPException)
+        async def not_there(request: Request, error: AnyHTTPException) -> Response:
+            if error.status_code in (404, 405) and "text/html" in request.headers.get("accept", ""):
+                answer = lost(request, error.status_code)
+                answer.headers.update(error.headers or {})
+                return answer
+            return await http_exception_handler(request, error)
+
+    return _with_answers(app, routers)
 
 
 def _with_answers(app: FastAPI, routers: tuple[APIRouter, ...]) -> FastAPI:

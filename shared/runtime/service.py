@@ -16,7 +16,7 @@ from shared.postgres import migrate, open_pool
 from shared.privacy.keyring import Keyring
 from shared.runtime import garbage, replay_api
 from shared.runtime.emit import Outbox
-from shared.runtime.http import create_app, create_public_app, serve
+from shared.runtime.http import Lost, create_app, create_public_app, serve
 from shared.runtime.loop import Loop
 from shared.runtime.patience import patiently
 from shared.runtime.presence import Presence, enter
@@ -36,7 +36,8 @@ log = structlog.get_logger()
 class Service:
     """The parts of one service. `close` is awaited at the end (an HTTP client's session).
 
-    `public` is served at `public_port` and nothing else is; `routers` stand beside metrics and readiness.
+    `public` is served at `public_port` and nothing else is; `lost` answers people there who ask for what is not.
+    `routers` stand beside metrics and readiness.
     """
 
     stage: Stage
@@ -45,6 +46,7 @@ class Service:
     close: Callable[[], Awaitable[None]] | None = None
     public: tuple[APIRouter, ...] = ()
     public_port: int = 0
+    lost: Lost | None = None
 
 
 Build = Callable[[Outbox, Keyring], Awaitable[Service]]
@@ -99,7 +101,7 @@ async def _run(
             working.append(tasks.create_task(presence.keep(look, stopping)))
             serving = tasks.create_task(serve(app, settings.http_host, settings.http_port, stopping))
             if service.public:
-                public = create_public_app(name, service.public)
+                public = create_public_app(name, service.public, service.lost)
                 working.append(tasks.create_task(serve(public, settings.http_host, service.public_port, stopping)))
             await asyncio.gather(*working, serving)
             publishing_ends.set()

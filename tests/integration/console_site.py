@@ -134,15 +134,15 @@ async def console(
             site.codes.append(f"{recipient_id} {officer.signature}")
             return "123456"
 
-        routers, acts = make_console(
+        made = make_console(
             desk.pool,
             settings,
             door=Door(False),
             find_nik=find_nik,
             issue_code=issue_code,
         )
-        app = create_app("portal", list, (*routers, *others))
-        site = Site(url, routers, desk, issuer, settings)
+        app = create_app("portal", list, (*made.routers, *others))
+        site = Site(url, made.routers, desk, issuer, settings)
         async with served(app, port):
             yield site
-        await acts.close()
+        await made.acts.close()

@@ -1,6 +1,7 @@
 """The console put together."""
 
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -22,6 +23,14 @@ from shared.officers import Verifier
 _PAGES = (overview, recipients, registrations, money, letters, alerts, record)
 
 
+class Made(NamedTuple):
+    """The routers under /console, what must be closed at the end, and what shows a page."""
+
+    routers: tuple[APIRouter, ...]
+    acts: Acts
+    pages: Pages
+
+
 def make_console(
     pool: asyncpg.Pool,
     settings: ConsoleSettings,
@@ -29,8 +38,7 @@ def make_console(
     door: Door,
     find_nik: FindNik,
     issue_code: IssueCode,
-) -> tuple[tuple[APIRouter, ...], Acts]:
-    """The routers under /console, and what must be closed at the end."""
+) -> Made:
     issuer = Issuer(settings, Verifier(settings))
     idle, life = timedelta(seconds=settings.console_idle_s), timedelta(seconds=settings.console_life_s)
     living = Sessions(pool, issuer, idle, life)
@@ -38,7 +46,7 @@ def make_console(
     acts, searches = Acts(settings), Searches(settings.console_searches_hour)
     console = Console(pool, Gate(living, pages, door), pages, acts, find_nik, issue_code, searches)
     made = [router for module in _PAGES for router in module.make_routers(console)]
-    return (make_router(console, living, issuer), *made), acts
+    return Made((make_router(console, living, issuer), *made), acts, pages)
 
 
 def _origin(address: str | None) -> str | None:

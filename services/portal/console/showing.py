@@ -99,6 +99,7 @@ class Pages:
             status=error.http_status,
             heading=f"refused.{known}",
             advice=f"advice.{known}" if f"advice.{known}" in texts() else None,
+            home=found == "NoSuchPage",
             words_of_service=error.message if known == "Other" else None,
         )
 
