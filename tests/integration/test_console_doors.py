@@ -138,6 +138,8 @@ async def test_a_computer_is_left_while_the_issuer_is_away_and_a_database_that_i
         await made.desk.pool.execute("UPDATE officer_session SET checked_until = now()")
         await made.issuer.process.kill()
         assert (await at.get("/console")).status == 503
+        kept = await at.post("/console/registrations/new", at_form(cookie) | {"name": "Hasniah"})
+        assert (kept.status, 'value="Hasniah"' in kept.text) == (401, True)
         out = await at.post("/console/sign-out", at_form(cookie), follow=False)
         assert out.status == 303
         assert at.cookie(cookies.COOKIE) is None

@@ -160,7 +160,12 @@ class Gate:
         action: str | None,
         late: Late | None,
     ) -> Response:
-        session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
+        try:
+            session = await self.sessions.of(request.cookies.get(cookies.COOKIE), seen=action is not None)
+        except Exception:
+            if given := await _given_back(request, late):
+                return given
+            raise
         if session is None:
             return await _given_back(request, late) or _to_sign_in(request)
         visit = request.state.visit = Visit(session, request)
@@ -211,8 +216,8 @@ def _plain(about: str | None) -> str | None:
 
 
 async def _given_back(request: Request, late: Late | None) -> Response | None:
-    """Of a form that outlived its session. Only where it belongs to the browser's cookie, so that no other site's does;
-    what it answers holds nothing but what came with it."""
+    """Of a form that outlived its session, or cannot be asked about it. Only where it belongs to the browser's cookie,
+    so that no other site's does; what it answers holds nothing but what came with it."""
     held = request.cookies.get(cookies.COOKIE)
     if late is None or request.method != "POST" or not held:
         return None
