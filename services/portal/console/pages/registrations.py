@@ -59,8 +59,10 @@ def make_routers(console: Console) -> tuple[APIRouter, ...]:
     def late(request: Request, visit: Visit | None, form: dict[str, str]) -> Response:
         if visit is None:
             return pages.show(request, None, "register-late.html", status=401, given=form)
-        visit.officer.need("enter")
-        return form_page(visit, form, refused=FormTooOld("the form is not of this session"))
+        too_old = FormTooOld("the form is not of this session")
+        if not visit.officer.has("enter"):
+            raise too_old
+        return form_page(visit, form, status=too_old.http_status, refused=too_old)
 
     routes = console.router(late)
 
