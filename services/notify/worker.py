@@ -17,7 +17,7 @@ import structlog
 
 from services.notify import store
 from services.notify.carriers.carrier import Answer, Carrier
-from services.notify.domain.messages import Composed, Decided, Names
+from services.notify.domain.messages import Composed, Decision, Names
 from services.notify.domain.states import Fact, State
 from services.notify.metrics import ANSWERS, IN_FLIGHT, MOVED, OVERDUE_SECONDS, SEND_SECONDS, WAITING
 from services.notify.pace import Pace
@@ -200,7 +200,7 @@ class Sender:
             given_up = at - row["created_at"] >= timedelta(seconds=self.give_up_after_s)
             return _Due(row, None, "key_missing", waits=not given_up)
 
-    def _compose(self, person: Person, facts: str | None, decisions: list[Decided]) -> Composed:
+    def _compose(self, person: Person, facts: str | None, decisions: list[Decision]) -> Composed:
         if facts is not None:
             return payout_for(person, facts, self.names)
         return decisions_for(person, decisions, self.names)
