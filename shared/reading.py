@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,13 +12,13 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import Trouble
-from shared.events.topics import SEQUENCE_HEADER
+from shared.events.topics import SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER
 from shared.kafka import Client, KafkaAway, start
 from shared.settings import KafkaSettings
 
-RECORDS_A_POLL = 4000
-STALLED_S = 60.0
-_DIGITS_MAX = 20
+RECORDS_A_POLL: Final = 4000
+RECORDS_ONE_BY_ONE: Final = 500
+STALLED_S: Final = 60.0
 
 
 class Away(Trouble):
@@ -42,11 +42,12 @@ class Extent(NamedTuple):
 
 @asynccontextmanager
 async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A client without a group: it reads and leaves no trace. Raises Away."""
+    """A client without a group: it reads and leaves no trace, and sees what services see. Raises Away."""
     client = AIOKafkaConsumer(
         **settings.client_options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_wait_ms=200,
         **options,
     )
@@ -111,20 +112,22 @@ async def extents(client: AIOKafkaConsumer, places: Collection[TopicPartition]) 
 async def read(
     client: AIOKafkaConsumer, places: Mapping[TopicPartition, Extent]
 ) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
-    """All records within these extents, in the order of each partition. Raises Away when Kafka stops giving any."""
+    """All records within these extents, in the order of each partition. Raises Away when Kafka stops giving any.
+
+    One whose header has a key that is no UTF-8 comes without key, value and headers: see `is_unreadable`.
+    """
     left = {tp: extent for tp, extent in places.items() if extent.messages > 0}
     if not left:
         return
     client.assign(list(left))
-    for tp, extent in left.items():
-        client.seek(tp, extent.start)
+    at = {tp: extent.start for tp, extent in left.items()}
+    _seek(client, at)
     got_at = monotonic()
     while left:
-        polled = await client.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
-        if polled:
-            got_at = monotonic()
-        elif monotonic() - got_at > STALLED_S:
-            raise Away(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted(tp.topic for tp in left))}")
+        try:
+            polled: Polled = await client.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
+        except UnicodeDecodeError:
+            polled = await _one_by_one(client, at)
         for tp, records in polled.items():
             if tp not in left:
                 continue
@@ -133,14 +136,61 @@ async def read(
                 records = [record for record in records if record.offset < end]
             if records:
                 yield tp, records
-        for tp in [tp for tp, extent in left.items() if await client.position(tp) >= extent.end]:
-            client.pause(tp)
-            del left[tp]
+        for tp in list(left):
+            reached = await client.position(tp)
+            if reached != at[tp]:
+                at[tp], got_at = reached, monotonic()
+            if reached >= left[tp].end:
+                client.pause(tp)
+                del left[tp], at[tp]
+        if left and monotonic() - got_at > STALLED_S:
+            raise Away(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted({t for t, _ in left}))}")
+
+
+Polled = dict[TopicPartition, list[ConsumerRecord]]
+
+
+async def _one_by_one(client: AIOKafkaConsumer, at: Mapping[TopicPartition, int]) -> Polled:
+    """Some records of each place.
+
+    The client fails on an unreadable record, does not say where it stands, and forgets what it read before it; but it
+    reads single ones up to it.
+    """
+    found: Polled = {}
+    _seek(client, at)
+    for tp in at:
+        records: list[ConsumerRecord] = []
+        while len(records) < RECORDS_ONE_BY_ONE:
+            try:
+                polled = await client.getmany(tp, timeout_ms=100, max_records=1)
+            except UnicodeDecodeError:
+                offset = await client.position(tp)
+                records.append(_unreadable(tp, offset))
+                client.seek(tp, offset + 1)
+                continue
+            if not polled:
+                break
+            records += polled[tp]
+        if records:
+            found[tp] = records
+    return found
+
+
+def _seek(client: AIOKafkaConsumer, at: Mapping[TopicPartition, int]) -> None:
+    for tp, offset in at.items():
+        client.seek(tp, offset)
+
+
+def _unreadable(tp: TopicPartition, offset: int) -> ConsumerRecord:
+    return ConsumerRecord(*tp, offset, 0, 0, None, None, None, -1, -1, ())
+
+
+def is_unreadable(record: ConsumerRecord) -> bool:
+    """Whether nothing could be read of a record: neither key nor value nor headers. It is no event of anybody's."""
+    return record.key is None and record.value is None and not record.headers
 
 
 def sequence_of(record: ConsumerRecord) -> int | None:
-    """The number in the header `sequence`; None where there is none in form."""
-    for name, content in record.headers:
-        if name == SEQUENCE_HEADER:
-            return int(content) if content and content.isdigit() and len(content) < _DIGITS_MAX else None
-    return None
+    """The number in the header `sequence`; None where there is none in form. Of any topic."""
+    carried = dict(record.headers).get(SEQUENCE_HEADER)
+    return int(carried) if carried is not None and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None

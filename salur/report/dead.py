@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from salur.inside.connect import consumer
 from shared.events.topics import STAGES, Service, dead_letter_topic
-from shared.reading import extents, partitions_of, read
+from shared.reading import extents, is_unreadable, partitions_of, read
 from shared.settings import KafkaSettings
 
 
@@ -28,6 +28,8 @@ async def letters(settings: KafkaSettings, stages: Iterable[Service] = STAGES) -
         places = [TopicPartition(topic, p) for topic, count in counts.items() for p in range(count)]
         async for tp, records in read(client, await extents(client, places)):
             for record in records:
+                if is_unreadable(record):
+                    continue  # the audit names it
                 event = orjson.loads(record.value)
                 origin = event["data"]["origin"]
                 found.about[owners[tp.topic]].add(event["subject"])

@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -49,16 +49,23 @@ async def apply(transaction: Transaction, reports: Sequence[Report], at: datetim
     for report in reports:
         by_message[report.message_id].append(report)
     tx = transaction.tx
-    rows = await store.lock_messages(tx, sorted(by_message))
-    if len(rows) < len(by_message):
-        UNEXPECTED.labels("message_not_ours").inc(len(by_message) - len(rows))
-    back = [r["message_id"] for r in rows if any(f.fact is Fact.REFUSED_FOR_NOW for f in by_message[r["message_id"]])]
-    replaced = await store.newer_waiting(tx, back) if back else set()
+    back = sorted({report.message_id for report in reports if report.fact is Fact.REFUSED_FOR_NOW})
+    rows = await store.lock_messages(tx, sorted(by_message), back)
+    if back:  # once more: what was added while the locks were waited for
+        rows = await store.lock_messages(tx, sorted(by_message), back)
+    ours = [row for row in rows if row["message_id"] in by_message]
+    if len(ours) < len(by_message):
+        UNEXPECTED.labels("message_not_ours").inc(len(by_message) - len(ours))
+    followed = {row["message_id"]: _follow(row, by_message[row["message_id"]], False, at) for row in ours}
+    older = _older_ones(rows, {message_id: change for message_id, (change, _) in followed.items()}) if back else set()
+    await _make_room(tx, [row["message_id"] for row in rows if row["state"] == State.WAITING], older)
     moved: list[store.Moved] = []
     came: Tally[tuple[str, str]] = Tally()
-    for row in rows:
+    for row in ours:
         message_id = row["message_id"]
-        change, events = _follow(row, by_message[message_id], message_id in replaced, at)
+        change, events = followed[message_id]
+        if change is not None and message_id in older:
+            change, events = _follow(row, by_message[message_id], True, at)
         if change is not None:
             moved.append(change)
             came[row["channel"], change.state] += 1
@@ -73,6 +80,26 @@ async def apply(transaction: Transaction, reports: Sequence[Report], at: datetim
 
 
 _NOT_SENT = frozenset({State.WAITING, State.SUPERSEDED})
+
+
+def _older_ones(rows: Iterable[asyncpg.Record], changes: Mapping[str, store.Moved | None]) -> set[str]:
+    """Of the messages about one thing that would wait now, all but the newest."""
+    waiting: dict[tuple[str, str], list[asyncpg.Record]] = defaultdict(list)
+    for row in rows:
+        change = changes.get(row["message_id"])
+        if (change.state if change else row["state"]) == State.WAITING:
+            waiting[row["recipient_id"], row["about"]].append(row)
+    return {row["message_id"] for beside in waiting.values() for row in sorted(beside, key=_age)[:-1]}
+
+
+def _age(row: asyncpg.Record) -> tuple[int, datetime, str]:
+    return row["about_revision"], row["created_at"], row["message_id"]
+
+
+async def _make_room(tx: asyncpg.Connection, waiting: Iterable[str], older: Container[str]) -> None:
+    """What waits already and is older than what goes back."""
+    if replaced := [message_id for message_id in waiting if message_id in older]:
+        await store.supersede(tx, replaced, "replaced")
 
 
 def _follow(

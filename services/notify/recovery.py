@@ -59,7 +59,7 @@ class NotifyRecovery:
             self._summary["messages_told_of"] += len(imported)
             self._summary["lost_events_told_again"] += len(lost)
             yield lost
-        while taken := await recovery_store.take_what_may_have_been_sent(tx, at):
+        async for taken in recovery_store.take_what_may_have_been_sent(tx, at):
             transaction = Transaction(tx)
             reports = [Report(row["message_id"], Fact.LOST, RESTORED, row["attempts"]) for row in taken]
             self._summary["messages_unknown"] += await apply(transaction, reports, at)

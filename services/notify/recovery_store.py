@@ -121,30 +121,38 @@ async def write(tx: asyncpg.Connection, rows: Sequence[Imported]) -> None:
     )
 
 
-async def take_what_may_have_been_sent(tx: asyncpg.Connection, at: datetime) -> list[asyncpg.Record]:
-    """Some messages that wait, or whose sender is gone: they count as being sent by somebody who has died."""
-    rows: list[asyncpg.Record] = await tx.fetch(
-        """
-        WITH taken AS (
-            UPDATE message AS m
-            SET state = 'sending', attempts = m.attempts + (m.state = 'waiting')::int, claimed_until = $1
-            WHERE m.message_id IN (
-                SELECT message_id FROM message
-                WHERE state IN ('waiting', 'sending')
-                ORDER BY message_id
-                LIMIT $2
+async def take_what_may_have_been_sent(tx: asyncpg.Connection, at: datetime) -> AsyncIterator[list[asyncpg.Record]]:
+    """The messages that wait, or whose sender is gone, some at a time and each once: they count as being sent by
+    somebody who has died."""
+    after = ""
+    while True:
+        rows: list[asyncpg.Record] = await tx.fetch(
+            """
+            WITH taken AS (
+                UPDATE message AS m
+                SET state = 'sending', attempts = m.attempts + (m.state = 'waiting')::int, claimed_until = $1
+                WHERE m.message_id IN (
+                    SELECT message_id FROM message
+                    WHERE state IN ('waiting', 'sending') AND message_id > $2
+                    ORDER BY message_id
+                    LIMIT $3
+                )
+                RETURNING m.message_id, m.attempts
+            ), touched AS (
+                INSERT INTO touched_message SELECT message_id FROM taken
+                ON CONFLICT DO NOTHING
             )
-            RETURNING m.message_id, m.attempts
-        ), touched AS (
-            INSERT INTO touched_message SELECT message_id FROM taken
-            ON CONFLICT DO NOTHING
+            SELECT * FROM taken
+            ORDER BY message_id
+            """,
+            at,
+            after,
+            MESSAGES_AT_ONCE,
         )
-        SELECT * FROM taken
-        """,
-        at,
-        MESSAGES_AT_ONCE,
-    )
-    return rows
+        if not rows:
+            return
+        yield rows
+        after = rows[-1]["message_id"]
 
 
 async def keep_told_decisions(tx: asyncpg.Connection) -> None:

@@ -273,32 +273,31 @@ async def take_back_told(tx: asyncpg.Connection, message_ids: Sequence[str]) -> 
     )
 
 
-async def lock_messages(tx: asyncpg.Connection, message_ids: Sequence[str]) -> list[asyncpg.Record]:
+async def lock_messages(
+    tx: asyncpg.Connection, message_ids: Sequence[str], back: Sequence[str] = ()
+) -> list[asyncpg.Record]:
+    """These messages; and what waits or is being sent about the same things as those that may have to go `back`, so
+    that no two of them come to wait."""
     return await tx.fetch(
         """
-        SELECT message_id, recipient_id, purpose, channel, about, state, code, template, created_at, due_at, attempts,
-               sent_at, delivered_at, failed_at, unknown_at, revision, cause_id, correlation_id, traceparent
+        SELECT message_id, recipient_id, purpose, channel, about, about_revision, state, code, template, created_at,
+               due_at, attempts, sent_at, delivered_at, failed_at, unknown_at, revision, cause_id, correlation_id,
+               traceparent
         FROM message
-        WHERE message_id = ANY ($1::text[])
+        WHERE message_id IN (
+            SELECT unnest($1::text[])
+            UNION
+            SELECT beside.message_id
+            FROM message AS m
+            JOIN message AS beside ON beside.recipient_id = m.recipient_id AND beside.about = m.about
+            WHERE m.message_id = ANY ($2::text[]) AND beside.state IN ('waiting', 'sending')
+        )
         ORDER BY message_id
         FOR NO KEY UPDATE
         """,
         message_ids,
+        back,
     )
-
-
-async def newer_waiting(tx: asyncpg.Connection, message_ids: Sequence[str]) -> set[str]:
-    """Those of these (locked) messages about whose matter another one waits."""
-    rows = await tx.fetch(
-        """
-        SELECT m.message_id
-        FROM message AS m
-        JOIN message AS w ON w.recipient_id = m.recipient_id AND w.about = m.about AND w.state = 'waiting'
-        WHERE m.message_id = ANY ($1::text[]) AND w.message_id <> m.message_id
-        """,
-        message_ids,
-    )
-    return {row["message_id"] for row in rows}
 
 
 async def move(tx: asyncpg.Connection, rows: Sequence[Moved], at: datetime) -> None:

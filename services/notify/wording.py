@@ -13,7 +13,7 @@ from services.notify.domain.messages import (
     Code,
     Composed,
     Confirmed,
-    Decided,
+    Decision,
     Failed,
     Named,
     Names,
@@ -98,13 +98,13 @@ def open_contact(keyring: Keyring, recipient_id: str, sealed: str | None) -> Per
     return Person(contact.name, contact.phone, "en" if contact.language == "en" else "id")
 
 
-def decided_of(row: asyncpg.Record) -> Decided:
+def decided_of(row: asyncpg.Record) -> Decision:
     """A row of `store.untold_decisions`."""
     reason = Named(row["text_id"] or "", row["text_en"] or "")
-    return Decided(row["programme"], row["eligible"], row["amount_idr"], reason, row["told_idr"])
+    return Decision(row["programme"], row["eligible"], row["amount_idr"], reason, row["told_idr"])
 
 
-def decisions_for(person: Person, decisions: list[Decided], names: Names) -> Composed:
+def decisions_for(person: Person, decisions: list[Decision], names: Names) -> Composed:
     return compose_decisions(person.name, person.language, decisions, names)
 
 

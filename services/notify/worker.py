@@ -6,7 +6,7 @@ is unknown: it may have been sent, and is never sent again.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -17,11 +17,12 @@ import structlog
 
 from services.notify import store
 from services.notify.carriers.carrier import Answer, Carrier
-from services.notify.domain.messages import Composed, Decided, Names
+from services.notify.domain.messages import Composed, Decision, Names
 from services.notify.domain.states import Fact, State
 from services.notify.metrics import ANSWERS, IN_FLIGHT, MOVED, OVERDUE_SECONDS, SEND_SECONDS, WAITING
 from services.notify.pace import Pace
 from services.notify.progress import Report, apply
+from services.notify.way import Way
 from services.notify.wording import (
     Person,
     Unreachable,
@@ -97,8 +98,7 @@ class Sender:
     now: Callable[[], datetime] = clock.now
     _flying: dict[asyncio.Task[Answer], Outgoing] = field(default_factory=dict)
     _answered: list[tuple[Outgoing, Answer]] = field(default_factory=list)
-    _way: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, most_s=15.0))
-    _wait_until: float = 0.0
+    _way: Way = field(default_factory=Way)
 
     async def turn(self) -> int:
         """Claims what there is room for, lets it fly, and writes what was answered. Returns how much it moved."""
@@ -121,8 +121,7 @@ class Sender:
         room = self.at_once - len(self._flying)
         if room < self.at_once // 4:  # many at once: a claim costs a commit
             room = 0
-        if self._way.failures:  # the way to the carrier was closed: try it with one message
-            room = min(room, 1 - len(self._flying)) if monotonic() >= self._wait_until else 0
+        room = self._way.room(room, len(self._flying))
         room = self.pace.take(room) if room > 0 else 0
         if room == 0:
             return 0
@@ -201,7 +200,7 @@ class Sender:
             given_up = at - row["created_at"] >= timedelta(seconds=self.give_up_after_s)
             return _Due(row, None, "key_missing", waits=not given_up)
 
-    def _compose(self, person: Person, facts: str | None, decisions: list[Decided]) -> Composed:
+    def _compose(self, person: Person, facts: str | None, decisions: list[Decision]) -> Composed:
         if facts is not None:
             return payout_for(person, facts, self.names)
         return decisions_for(person, decisions, self.names)
@@ -215,31 +214,23 @@ class Sender:
 
     async def _land(self) -> int:
         """Writes the answers that came. They are kept until they are written, through any trouble with the database."""
+        landed: list[tuple[Outgoing, Answer]] = []
         for task in [task for task in self._flying if task.done()]:
             message = self._flying.pop(task)
             if error := task.exception():
                 log.error("a send failed in our own code", message_id=message.message_id, exc_info=error)
-            self._answered.append((message, Answer("unknown", "send_failed") if error else task.result()))
+            landed.append((message, Answer("unknown", "send_failed") if error else task.result()))
         IN_FLIGHT.labels(self.carrier.channel).set(len(self._flying))
+        self._way.heed([answer for _, answer in landed])
+        self._answered += landed
         if not self._answered:
             return 0
-        self._heed([answer for _, answer in self._answered])
         answered = list(self._answered)
         at = self.now()
         async with self.outbox.transaction() as transaction:
             await apply(transaction, [self._report(message, answer, at) for message, answer in answered], at)
         self._answered = self._answered[len(answered) :]
         return len(answered)
-
-    def _heed(self, answers: Sequence[Answer]) -> None:
-        """Slows down when the way to the carrier is closed, and speeds up when it is open."""
-        closed = {answer.code for answer in answers if answer.everybody}
-        if closed:
-            pause_s = self._way.next_s()
-            self._wait_until = monotonic() + pause_s
-            log.warning("the carrier takes no messages now", codes=sorted(c or "" for c in closed), pause_s=pause_s)
-        elif any(answer.verdict in ("accepted", "refused") for answer in answers):
-            self._way.reset()
 
     def _report(self, message: Outgoing, answer: Answer, at: datetime) -> Report:
         fact = _FACTS[answer.verdict]

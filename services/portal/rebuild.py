@@ -6,7 +6,7 @@ A running instance sees that its positions were moved, reads them anew and begin
 from collections.abc import AsyncIterator
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.portal.handler import INPUTS
 from services.portal.store import rebuild as store
@@ -14,15 +14,14 @@ from shared.events import DeadLetter
 from shared.events.codec import decode
 from shared.events.topics import dead_letter_topic
 from shared.kafka import ensure_topics
+from shared.reading import consumer, extents, is_unreadable, read
 from shared.runtime.deadletter import MessagePlace, keep_dead_lettered
 from shared.runtime.payload import unpack
-from shared.runtime.positions import Place
-from shared.runtime.recovery import reading
 from shared.settings import ServiceSettings
 
 
 async def rebuild(settings: ServiceSettings) -> None:
-    """Returns when the tables are empty; the instances that run fill them again. Raises KafkaAway.
+    """Returns when the tables are empty; the instances that run fill them again. Raises KafkaAway, Away.
 
     What became a dead letter before does not become one again.
     """
@@ -33,10 +32,10 @@ async def rebuild(settings: ServiceSettings) -> None:
         server_settings={"search_path": "portal", "timezone": "UTC", "application_name": "salur-rebuild-portal"},
     )
     try:
-        async with connection.transaction(), reading.reader(settings) as consumer:
+        async with connection.transaction(), consumer(settings) as client:
             await store.stop_reading(connection, INPUTS)
             await keep_dead_lettered(connection, await _waiting(connection, topic))
-            async for places in _published(consumer, topic, partitions):
+            async for places in _published(client, topic, partitions):
                 await keep_dead_lettered(connection, places)
             await store.clear(connection, INPUTS)
     finally:
@@ -49,10 +48,10 @@ async def _waiting(connection: asyncpg.Connection, topic: str) -> list[MessagePl
     return [_origin(record.value) for payload in payloads for record in unpack(payload)]
 
 
-async def _published(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> AsyncIterator[list[MessagePlace]]:
-    held = await reading.extents(consumer, [Place(topic, partition) for partition in range(partitions)])
-    async for _, records in reading.read(consumer, held):
-        yield [_origin(record.value or b"") for record in records]
+async def _published(client: AIOKafkaConsumer, topic: str, partitions: int) -> AsyncIterator[list[MessagePlace]]:
+    held = await extents(client, [TopicPartition(topic, partition) for partition in range(partitions)])
+    async for _, records in read(client, held):
+        yield [_origin(record.value or b"") for record in records if not is_unreadable(record)]
 
 
 def _origin(value: bytes) -> MessagePlace:

@@ -46,6 +46,8 @@ STAGES: tuple[Service, ...] = ("registry", "eligibility", "payout", "notify", "p
 
 SEQUENCE_HEADER = "sequence"
 """The Kafka header that numbers the events of one topic and partition."""
+SEQUENCE_DIGITS_MAX = 18
+"""A longer one is none: Python refuses to read it at some length, and the database holds no larger one."""
 PARTITIONS_EMBEDDED = 8
 PARTITIONS_ADVISED = 48
 

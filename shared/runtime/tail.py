@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import SalurError
 from shared.events.topics import topic_named
-from shared.kafka import start
-from shared.runtime.digest import SEQUENCE_HEADER
+from shared.reading import consumer, extents, read, sequence_of
 from shared.runtime.positions import Place
 from shared.settings import KafkaSettings
 
@@ -76,28 +75,16 @@ async def last_sequences(kafka: KafkaSettings, written: Mapping[Place, int]) -> 
     know or a re-publication (by a process that was paused, say), so as many are looked at, and a few in any case: what
     the database does not know cannot hide behind re-publications.
     """
-    consumer = AIOKafkaConsumer(**kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
-    try:
-        await start(consumer, kafka)
-        wanted = [TopicPartition(*place) for place in written]
-        consumer.assign(wanted)
-        ends, starts = await consumer.end_offsets(wanted), await consumer.beginning_offsets(wanted)
-        open_ended = {tp for tp in wanted if ends[tp] > starts[tp]}
-        if not open_ended:
-            return {}
-        consumer.assign(open_ended)
-        for tp in open_ended:
-            consumer.seek(tp, max(starts[tp], min(ends[tp] - TAIL_MESSAGES, written[Place(*tp)])))
-        tails: dict[Place, int] = {}
-        while open_ended:
-            for tp, records in (await consumer.getmany(timeout_ms=1000)).items():
-                highest = max(_sequence(tp, record) for record in records)
-                tails[Place(*tp)] = max(highest, tails.get(Place(*tp), 0))
-                if records[-1].offset + 1 >= ends[tp]:
-                    open_ended.discard(tp)
-        return tails
-    finally:
-        await consumer.stop()
+    tails: dict[Place, int] = {}
+    async with consumer(kafka) as client:
+        held = await extents(client, [TopicPartition(*place) for place in written])
+        ends = {
+            tp: extent.at_or_after(min(extent.end - TAIL_MESSAGES, written[Place(*tp)])) for tp, extent in held.items()
+        }
+        async for tp, records in read(client, ends):
+            highest = max(_sequence(tp, record) for record in records)
+            tails[Place(*tp)] = max(highest, tails.get(Place(*tp), 0))
+    return tails
 
 
 async def _following(database: asyncpg.Pool | asyncpg.Connection) -> dict[Place, int]:
@@ -106,10 +93,11 @@ async def _following(database: asyncpg.Pool | asyncpg.Connection) -> dict[Place,
 
 
 def _sequence(tp: TopicPartition, record: ConsumerRecord) -> int:
-    carried = dict(record.headers).get(SEQUENCE_HEADER)
-    if carried is None:
+    """Raises DatabaseOlderThanTopic."""
+    sequence = sequence_of(record)
+    if sequence is None:
         raise DatabaseOlderThanTopic(
             f"{tp.topic}/{tp.partition} holds a message without a sequence at offset {record.offset}",
             hint="somebody else wrote to a topic of the flow: see the broker's access lists",
         )
-    return int(carried)
+    return sequence

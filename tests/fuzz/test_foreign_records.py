@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
 from shared.events import DeadLetter
@@ -18,6 +16,7 @@ from shared.privacy.keyring import Keyring
 from shared.runtime.positions import Place
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
+from tests.integration.foreign import with_foreign_header
 from tests.integration.toy import (
     Running,
     Toy,
@@ -70,22 +69,6 @@ async def test_every_compression_of_kafka_is_read(settings: ServiceSettings, cod
     assert producer.flush(10) == 0
     async with stage(settings) as process:
         await handled(settings, process, {event.subject for event in events})
-
-
-def with_foreign_header(producer: AIOKafkaProducer, value: bytes) -> Any:
-    """A record batch whose only header has a key that is no UTF-8: some clients write the bytes that they are given."""
-    builder = producer.create_batch()
-    builder.append(key=None, value=value, timestamp=None, headers=[("QQQ", b"")])
-    builder.close()
-    build = builder._build
-
-    def spoilt() -> bytes:
-        raw = bytearray(build()).replace(b"QQQ", b"\xff\xfe\x00")
-        raw[17:21] = calc_crc32c(raw[21:]).to_bytes(4, "big")
-        return bytes(raw)
-
-    builder._build = spoilt
-    return builder
 
 
 async def test_a_header_key_that_is_no_utf8_stops_nothing(settings: ServiceSettings) -> None:

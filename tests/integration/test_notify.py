@@ -7,13 +7,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
-from services.notify.domain.purposes import message_id
+from services.notify.carriers.carrier import Answer
+from services.notify.carriers.whatsapp import WhatsApp, read_answer
+from services.notify.domain.messages import Composed
+from services.notify.domain.purposes import Channel, message_id
 from shared.privacy import keyfile
 from tests.integration.notify_desk import (
     SECRET,
@@ -192,6 +196,38 @@ async def test_a_send_without_an_answer_is_never_repeated(desk: Desk, tmp_path: 
     states = await desk.states()
     assert states["sent"] + states["unknown"] == count
     assert (await desk.check_told_once())["unknown"] == states["unknown"] > 10
+
+
+@dataclass
+class Ill:
+    """A carrier behind a gateway that answers 502 until it is mended; the real one is behind it."""
+
+    carrier: WhatsApp
+    ill: bool = True
+    channel: Channel = "whatsapp"
+
+    async def send(self, message_id: str, phone: str, message: Composed) -> Answer:
+        return read_answer(502, b"") if self.ill else await self.carrier.send(message_id, phone, message)
+
+    async def close(self) -> None:
+        await self.carrier.close()
+
+
+async def test_a_carrier_that_is_ill_does_not_get_the_whole_queue(desk: Desk, tmp_path: Path) -> None:
+    count = 300
+    async with carrier(desk, tmp_path, *CALM) as carrier_process:
+        await desk.hand([desk.decided(n) for n in range(count)])
+        sender = desk.sender(carrier_process.url, timeout_s=5, at_once=8)
+        sender.carrier = ill = Ill(cast("WhatsApp", sender.carrier))
+        async with sending(sender):
+            await asyncio.sleep(3)
+            assert 5 <= (await desk.states())["unknown"] < 30
+            ill.ill = False
+            await settled(desk)
+            await webhooks_posted(carrier_process)
+    states = await desk.states()
+    assert states["unknown"] < 30
+    assert states["delivered"] + states["read"] == count - states["unknown"]
 
 
 async def post(url: str, body: bytes, signature: str | None = None, secret: str = SECRET) -> int:

@@ -14,6 +14,8 @@ import pytest
 from services.notify import store
 from services.notify.domain.purposes import message_id
 from services.notify.domain.states import Fact
+from services.notify.progress import Report, apply
+from services.notify.worker import Outgoing
 from shared.clock import now
 from shared.privacy import Keyring, keyfile
 from tests.integration.notify_desk import Desk, open_desk, recipient
@@ -114,6 +116,83 @@ async def test_a_refused_message_makes_room_for_a_newer_one(desk: Desk) -> None:
     assert second.message_id != first.message_id
     assert "Sembako: TIDAK. " in second.composed.values[1], "the first never arrived: nothing was granted before"
     assert await desk.states() == {"superseded": 1, "sending": 1}
+
+
+def refused_for_now(*messages: Outgoing) -> list[Report]:
+    return [Report(m.message_id, Fact.REFUSED_FOR_NOW, "rate_limited", m.attempt, now()) for m in messages]
+
+
+async def answer(desk: Desk, *messages: Outgoing) -> None:
+    """These are refused for now, in one group."""
+    async with desk.outbox.transaction() as transaction:
+        await apply(transaction, refused_for_now(*messages), now())
+
+
+async def two_in_flight(desk: Desk) -> tuple[Outgoing, Outgoing]:
+    """Two messages about the decisions of one recipient, the older first; and others about nothing of hers."""
+    await desk.hand([desk.decided(1), desk.decided(2)])
+    first, _ = sorted(await desk.claim_all(), key=lambda m: m.phone)
+    await desk.hand([desk.decided(1, cause="flag", revision=2, eligible=False), desk.decided(3)])
+    second, _ = sorted(await desk.claim_all(), key=lambda m: m.phone)
+    assert first.phone == second.phone
+    return first, second
+
+
+@pytest.mark.parametrize("groups", [[(0, 1)], [(1, 0)], [(0,), (1,)], [(1,), (0,)]], ids=str)
+async def test_of_two_refused_about_one_thing_the_newer_waits(desk: Desk, groups: list[tuple[int, ...]]) -> None:
+    """However their answers come: one index entry for both would keep all answers of the group from being written."""
+    sent = await two_in_flight(desk)
+    for group in groups:
+        await answer(desk, *(sent[number] for number in group))
+    assert await desk.states() == {"superseded": 1, "waiting": 1, "sending": 2}
+    (again,) = await desk.claim_all()
+    assert again.message_id == sent[1].message_id
+    assert "Sembako: TIDAK. " in again.composed.values[1], "the first never arrived: nothing was granted before"
+
+
+async def test_two_processes_that_were_refused_at_once_leave_one_waiting(desk: Desk) -> None:
+    sent = await two_in_flight(desk)
+    await asyncio.gather(*(answer(desk, message) for message in sent))
+    assert await desk.states() == {"superseded": 1, "waiting": 1, "sending": 2}
+    (again,) = await desk.claim_all()
+    assert again.message_id == sent[1].message_id
+
+
+async def test_what_comes_while_a_refusal_is_written_waits_alone(desk: Desk) -> None:
+    """The stage holds the message in flight until the newer one is there: the refusal must see that one."""
+    await desk.hand([desk.decided(1)])
+    (first,) = await desk.claim_all()
+    async with desk.outbox.transaction() as stage:
+        await store.lock_messages_about(stage.tx, [recipient(1)], ["decision"])
+        answering = asyncio.create_task(answer(desk, first))
+        await asyncio.sleep(0.3)
+        await stage.tx.execute(
+            """
+            INSERT INTO message (message_id, recipient_id, purpose, channel, about, about_revision, state, created_at,
+                                 due_at, cause_id, correlation_id, traceparent)
+            SELECT 'm-' || repeat('0', 32), recipient_id, 'decision:flag', channel, about, 0, 'waiting', now(), now(),
+                   cause_id, correlation_id, traceparent
+            FROM message
+            """
+        )
+    await answering
+    assert await desk.states() == {"superseded": 1, "waiting": 1}
+    assert (await desk.rows())[0]["state"] == "superseded"
+
+
+async def test_of_two_payouts_messages_the_revision_tells_which_is_newer(desk: Desk) -> None:
+    await desk.hand([desk.decided(1)])
+    await desk.claim_all()
+    await desk.hand([desk.paid(1, failed="account_closed")])
+    (failed,) = await desk.claim_all()
+    await desk.hand([desk.paid(1, revision=4, attempt=2)])
+    (confirmed,) = await desk.claim_all()
+    await desk.pool.execute(  # a clock that was set back
+        "UPDATE message SET created_at = created_at - interval '1 h' WHERE message_id = $1", confirmed.message_id
+    )
+    await answer(desk, failed, confirmed)
+    (again,) = await desk.claim_all()
+    assert again.composed.template == "payout_confirmed"
 
 
 async def test_a_late_answer_to_an_earlier_send_reopens_nothing(desk: Desk) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from services.notify import recovery_store
 from services.notify.domain.purposes import message_id
 from services.notify.domain.states import Fact
 from services.notify.handler import INPUTS
@@ -18,7 +20,7 @@ from shared.events.topics import MODELS, outputs_of
 from shared.privacy import keyfile
 from shared.runtime.recovery import Recovered, recover
 from shared.settings import ServiceSettings
-from tests.integration.notify_desk import Desk, open_desk, recipient
+from tests.integration.notify_desk import AT, Desk, open_desk, recipient
 from tests.integration.restoring import (
     OUTPUT_POSITIONS,
     audited,
@@ -164,3 +166,28 @@ async def test_what_may_have_left_is_not_sent_again(flow: Flow, database: str) -
             assert (await desk.states())["delivered"] == 1, "the carrier's word still counts"
             await flow.publish(desk)
             await flow.check(copy)
+
+
+async def test_each_message_that_may_have_left_is_taken_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it still counts as being sent: none is looked at twice, however many there are."""
+    monkeypatch.setattr(recovery_store, "MESSAGES_AT_ONCE", 2)
+    keyfile.create(tmp_path / "keys.json")
+    async with open_desk(database, tmp_path / "keys.json") as desk:
+        await desk.hand([desk.decided(n) for n in range(5)])
+        await desk.claim_all()
+        await desk.hand([desk.decided(n) for n in range(5, 7)])
+        expected = sorted(row["message_id"] for row in await desk.rows())
+    connection = await asyncpg.connect(database, server_settings={"search_path": "notify"})
+    try:
+        async with connection.transaction():
+            await recovery_store.prepare(connection)
+            groups = [
+                [row["message_id"] for row in rows]
+                async for rows in recovery_store.take_what_may_have_been_sent(connection, AT)
+            ]
+    finally:
+        await connection.close()
+    assert [len(group) for group in groups] == [2, 2, 2, 1]
+    assert [message for group in groups for message in group] == expected

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from salur.inside.connect import Settings
 from salur.inside.resume import resume_after_breaker, resume_at_gap
@@ -14,6 +15,7 @@ from shared.runtime.positions import Place
 from shared.runtime.resumption import NotStopped
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
+from tests.integration.foreign import put_unreadable
 from tests.integration.toy import Toy, empty_topics, feed, prepare, put, registrations, rows, running, until
 
 INPUT = "recipient.registered"
@@ -145,3 +147,23 @@ async def test_what_a_person_decided_cannot_be_changed(settings: ServiceSettings
             )
     finally:
         await connection.close()
+
+
+async def test_a_record_that_cannot_be_read_is_passed_when_a_person_says_so(
+    settings: ServiceSettings, inside: Settings, keyring: Keyring
+) -> None:
+    first, after = registrations(2)
+    await put(settings, INPUT, 3, encode(first), sequence(0))
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+        await put_unreadable(producer, INPUT, 3)
+    await put(settings, INPUT, 3, encode(after), sequence(1))
+    async with running(settings, Toy(), keyring) as process:
+
+        async def stands() -> bool:
+            return Place(INPUT, 3) in process.loop.stopped
+
+        await until(stands)
+        done = await resume_at_gap(inside, "eligibility", Place(INPUT, 3), "siti", "written by nobody of ours")
+        assert done.lost == 0
+        await handled(settings, 2)
+        await process.stop()

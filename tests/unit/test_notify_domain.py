@@ -17,7 +17,7 @@ from services.notify.domain.messages import (
     TEMPLATE_CHARS_MAX,
     Composed,
     Confirmed,
-    Decided,
+    Decision,
     Failed,
     Named,
     compose_confirmed,
@@ -218,7 +218,7 @@ def test_a_cycle_is_called_by_its_period(cycle: str, language: Language, text: s
 
 
 def test_several_decisions_in_one_message() -> None:
-    decisions = [Decided("pkh", False, 0, ABOVE), Decided("sembako", True, 200_000, MEETS)]
+    decisions = [Decision("pkh", False, 0, ABOVE), Decision("sembako", True, 200_000, MEETS)]
     text = shown(compose_decisions("Siti Aminah", "id", decisions, NAMES))
     assert text.startswith("Halo Siti Aminah, ")
     assert "- Sembako: YA, Rp200.000 per bulan. Keluarga Anda memenuhi semua syarat.\n- PKH: TIDAK. Desil" in text
@@ -232,18 +232,18 @@ def test_several_decisions_in_one_message() -> None:
 @pytest.mark.parametrize(
     ("decision", "words"),
     [
-        (Decided("sembako", True, 200_000, MEETS), "Sembako: YA, Rp200.000 per bulan."),
-        (Decided("sembako", True, 200_000, MEETS, told_idr=0), "Sembako: sekarang YA, Rp200.000 per bulan."),
+        (Decision("sembako", True, 200_000, MEETS), "Sembako: YA, Rp200.000 per bulan."),
+        (Decision("sembako", True, 200_000, MEETS, told_idr=0), "Sembako: sekarang YA, Rp200.000 per bulan."),
         (
-            Decided("sembako", True, 300_000, MEETS, told_idr=200_000),
+            Decision("sembako", True, 300_000, MEETS, told_idr=200_000),
             "Sembako: YA, sekarang Rp300.000 per bulan (sebelumnya Rp200.000).",
         ),
-        (Decided("sembako", False, 0, ABOVE), "Sembako: TIDAK. Desil"),
-        (Decided("sembako", False, 0, ABOVE, told_idr=200_000), "Sembako: TIDAK lagi. Desil"),
-        (Decided("bantuan-lain", True, 50_000, MEETS), "Bantuan Lain: YA, Rp50.000. Keluarga"),
+        (Decision("sembako", False, 0, ABOVE), "Sembako: TIDAK. Desil"),
+        (Decision("sembako", False, 0, ABOVE, told_idr=200_000), "Sembako: TIDAK lagi. Desil"),
+        (Decision("bantuan-lain", True, 50_000, MEETS), "Bantuan Lain: YA, Rp50.000. Keluarga"),
     ],
 )
-def test_a_decision_is_told_against_what_was_told_before(decision: Decided, words: str) -> None:
+def test_a_decision_is_told_against_what_was_told_before(decision: Decision, words: str) -> None:
     assert words in shown(compose_decisions("Budi", "id", [decision], NAMES))
 
 
@@ -268,14 +268,14 @@ def test_a_failed_payout_says_what_is_wrong_and_what_to_do_once() -> None:
 
 def test_a_long_number_never_stands_in_a_message() -> None:
     leaky = Named("NIK 7604 0112 0390 0001 dan rekening 1234567890123.", "x")
-    text = shown(compose_decisions("Budi", "id", [Decided("pkh", False, 0, leaky)], NAMES))
+    text = shown(compose_decisions("Budi", "id", [Decision("pkh", False, 0, leaky)], NAMES))
     assert not re.search(r"\d{5,}", text)
     assert "7604" not in text
 
 
 WORDS = st.text(alphabet=st.sampled_from(" \n\t.,:abcXYZ0189éñ"), max_size=400)
 DECISIONS = st.builds(
-    Decided,
+    Decision,
     programme=st.sampled_from([*NAMES.programmes, "bantuan-lain", "x" * 64, "a-b", "c"]),
     eligible=st.booleans(),
     amount_idr=st.integers(0, 10**15),
@@ -285,7 +285,7 @@ DECISIONS = st.builds(
 
 
 @given(WORDS, st.sampled_from(["id", "en"]), st.lists(DECISIONS, min_size=1, max_size=7))
-def test_any_message_passes_the_carriers_rules(name: str, language: Language, decisions: list[Decided]) -> None:
+def test_any_message_passes_the_carriers_rules(name: str, language: Language, decisions: list[Decision]) -> None:
     message = compose_decisions(name, language, decisions, NAMES)
     assert len(shown(message)) <= BODY_CHARS_MAX
     for value in message.values:

@@ -20,27 +20,44 @@ from shared.errors import SalurError
 
 API_VERSION: Final = "v20.0"
 
+_RATE_LIMITED: Final = Answer("refused_for_now", "rate_limited", everybody=True)
+_NOT_AUTHORISED: Final = Answer("refused_for_now", "not_authorised", everybody=True)
+_NOT_REGISTERED: Final = Answer("refused_for_now", "number_not_registered", everybody=True)
+
+_FOR_GOOD: Final[Mapping[int, str]] = {131026: "not_on_whatsapp", 131009: "phone_invalid", 131021: "phone_invalid"}
+"""Refusals of this very message or phone, with whatever HTTP status 4xx."""
+
 _FOR_NOW: Final[Mapping[int, Answer]] = {
-    4: Answer("refused_for_now", "rate_limited", everybody=True),
-    80007: Answer("refused_for_now", "rate_limited", everybody=True),
-    130429: Answer("refused_for_now", "rate_limited", everybody=True),
+    4: _RATE_LIMITED,
+    80007: _RATE_LIMITED,
+    130429: _RATE_LIMITED,
     131048: Answer("refused_for_now", "spam_limited", everybody=True),
     131056: Answer("refused_for_now", "too_often_to_this_phone", pause_s=6.0),
     131000: Answer("refused_for_now", "carrier_trouble"),
     131016: Answer("refused_for_now", "carrier_trouble", everybody=True),
     # Our own set-up is wrong: messages wait until an operator has mended it.
-    10: Answer("refused_for_now", "not_authorised", everybody=True),
-    190: Answer("refused_for_now", "not_authorised", everybody=True),
-    200: Answer("refused_for_now", "not_authorised", everybody=True),
-    131005: Answer("refused_for_now", "not_authorised", everybody=True),
+    0: _NOT_AUTHORISED,  # the token expired, or was withdrawn
+    3: _NOT_AUTHORISED,  # the app may not use this method; comes with HTTP 500
+    10: _NOT_AUTHORISED,
+    190: _NOT_AUTHORISED,
+    **dict.fromkeys(range(200, 300), _NOT_AUTHORISED),
+    131005: _NOT_AUTHORISED,
+    33: _NOT_REGISTERED,  # the business number was deleted
+    133010: _NOT_REGISTERED,
+    131037: Answer("refused_for_now", "name_not_approved", everybody=True),
+    368: Answer("refused_for_now", "account_locked", everybody=True),
     131031: Answer("refused_for_now", "account_locked", everybody=True),
     131042: Answer("refused_for_now", "carrier_not_paid", everybody=True),
     132001: Answer("refused_for_now", "template_unknown", everybody=True),
     132015: Answer("refused_for_now", "template_paused", everybody=True),
+    132016: Answer("refused_for_now", "template_disabled", everybody=True),
+    # The account may not write to this phone's country: others are reached.
+    130497: Answer("refused_for_now", "country_restricted"),
 }
 """Refusals after which the same message may be sent again, by Graph API error code (Cloud API error codes)."""
 
-_FOR_GOOD: Final[Mapping[int, str]] = {131026: "not_on_whatsapp", 131009: "phone_invalid", 131021: "phone_invalid"}
+_FOR_NOW_BY_STATUS: Final[Mapping[int, Answer]] = {401: _NOT_AUTHORISED, 403: _NOT_AUTHORISED, 429: _RATE_LIMITED}
+"""The same by HTTP status, where the code is none of those."""
 
 _TOLD: Final[Mapping[str, Fact]] = {
     "sent": Fact.ACCEPTED,
@@ -120,17 +137,16 @@ def read_answer(http_status: int, raw: bytes) -> Answer:
         return Answer("accepted") if taken else Answer("unknown", "answer_not_understood")
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
+    of_client = 400 <= http_status < 500
     if isinstance(code, int):
+        if of_client and code in _FOR_GOOD:
+            return Answer("refused", _FOR_GOOD[code])
         if code in _FOR_NOW:
             return _FOR_NOW[code]
-        if 400 <= http_status < 500:
-            return Answer("refused", failure_code(code))
-    elif http_status == 429:
-        return Answer("refused_for_now", "rate_limited", everybody=True)
-    elif http_status in (401, 403):
-        return Answer("refused_for_now", "not_authorised", everybody=True)
-    elif 400 <= http_status < 500:
-        return Answer("refused", f"http_{http_status}")
+    if http_status in _FOR_NOW_BY_STATUS:
+        return _FOR_NOW_BY_STATUS[http_status]
+    if of_client:
+        return Answer("refused", failure_code(code) if isinstance(code, int) else f"http_{http_status}")
     return Answer("unknown", f"http_{http_status}")
 
 

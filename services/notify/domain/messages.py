@@ -63,7 +63,7 @@ class Names(NamedTuple):
         return known.in_(language) if known else PHRASES[language].own_account
 
 
-class Decided(NamedTuple):
+class Decision(NamedTuple):
     """A decision that is to be told. `told_idr` is the amount told before, 0 for a no, None when nothing was told."""
 
     programme: str
@@ -108,7 +108,7 @@ class Composed(NamedTuple):
     values: tuple[str, ...]
 
 
-def compose_decisions(name: str, language: Language, decisions: Sequence[Decided], names: Names) -> Composed:
+def compose_decisions(name: str, language: Language, decisions: Sequence[Decision], names: Names) -> Composed:
     """One message for these decisions, at least one: a line each, what was granted first."""
     assert decisions, "a message tells at least one decision"
     phrases = PHRASES[language]
@@ -166,7 +166,7 @@ def compose_code(language: Language, code: Code) -> Composed:
     return _composed("access_code", language, (code.code, str(code.minutes)))
 
 
-def _line(decision: Decided, language: Language, names: Names, reason_chars: int) -> str:
+def _line(decision: Decision, language: Language, names: Names, reason_chars: int) -> str:
     phrases = PHRASES[language]
     programme = names.programme(decision.programme)
     per = _shortened(programme.per.in_(language), PER_CHARS_MAX)
@@ -181,7 +181,7 @@ def _line(decision: Decided, language: Language, names: Names, reason_chars: int
     )
 
 
-def _yes(phrases: object, decision: Decided) -> str:
+def _yes(phrases: object, decision: Decision) -> str:
     kind: Literal["yes", "yes_now", "yes_changed"] = (
         "yes" if decision.told_idr is None else "yes_changed" if decision.told_idr else "yes_now"
     )

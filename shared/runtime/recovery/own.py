@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import SalurError
+from shared.reading import sequence_of
 from shared.runtime.digest import START, Record, extend, extend_own, headers
 from shared.runtime.positions import Place
-from shared.runtime.recovery.reading import sequence_of
 
 
 class CannotRecover(SalurError):

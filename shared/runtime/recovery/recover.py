@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.clock import now
 from shared.events.codec import Undecodable, decode
@@ -16,22 +16,22 @@ from shared.events.envelope import Event
 from shared.events.topics import Service, outputs_of, replay_topic, topic_named
 from shared.kafka import ensure_topics
 from shared.postgres import migrate
+from shared.reading import Extent, consumer, extents, is_unreadable, read
 from shared.runtime import presence
 from shared.runtime.deadletter import MessagePlace, Poison, keep_dead_lettered, place_of
 from shared.runtime.emit import Outbox, Transaction
 from shared.runtime.payload import unpack
 from shared.runtime.positions import Place
 from shared.runtime.records import message_of
-from shared.runtime.recovery import reading
 from shared.runtime.recovery.importer import Importer, Progress, Silent
 from shared.runtime.recovery.own import CannotRecover, OwnPartition
-from shared.runtime.recovery.reading import Extent
 from shared.runtime.stage import Message, Received
 from shared.runtime.tail import partitions_ahead
 from shared.runtime.turn import decoded
 from shared.settings import ServiceSettings
 
 EVENTS_AT_ONCE: Final = 2000
+FETCHED: Final = {"fetch_max_bytes": 16 * 1024 * 1024, "max_partition_fetch_bytes": 2 * 1024 * 1024}
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ async def recover(
     """Brings the database of the importer's service up to its topics. Nothing happens where it is not older.
 
     `restored`: somebody knows that it is, though no topic shows it. `dry_run`: everything is done and taken back.
-    Raises CannotRecover, StillRuns, KafkaAway, and what the importer raises; then nothing was changed.
+    Raises CannotRecover, StillRuns, KafkaAway, Away, and what the importer raises; then nothing was changed.
     """
     url = settings.url(importer.service)
     tell = progress or Silent()
@@ -120,9 +120,9 @@ class _Recovery:
 
     async def run(self, at: datetime) -> None:
         await self.importer.prepare(self.tx)
-        async with reading.reader(self.settings) as consumer:
-            await self._take_own(consumer)
-            await self._read_inputs(consumer)
+        async with consumer(self.settings, **FETCHED) as client:
+            await self._take_own(client)
+            await self._read_inputs(client)
         self.tell.begin("what follows from it", 0)
         outbox = Outbox(
             self.importer.service,
@@ -137,12 +137,14 @@ class _Recovery:
                 await outbox.put(Transaction(self.tx, some))
         self.done.summary = self.importer.summary()
 
-    async def _take_own(self, consumer: AIOKafkaConsumer) -> None:
+    async def _take_own(self, client: AIOKafkaConsumer) -> None:
         own = await self._own_partitions()
-        held = await reading.extents(consumer, own)
-        self.tell.begin("own topics", sum(extent.end - extent.start for extent in held.values()))
-        async for place, records in reading.read(consumer, held):
-            await self._take_events(place, [_decoded(place, r.offset, r.value) for r in own[place].take(records)])
+        held = await extents(client, [TopicPartition(*place) for place in own])
+        self.tell.begin("own topics", sum(extent.messages for extent in held.values()))
+        async for tp, records in read(client, held):
+            place = Place(*tp)
+            news = own[place].take([record for record in records if not is_unreadable(record)])
+            await self._take_events(place, [_decoded(place, record.offset, record.value) for record in news])
             self.tell.advance(len(records))
         for partition in own.values():
             if partition.expected < partition.next_sequence:
@@ -179,19 +181,18 @@ class _Recovery:
         async for row in self.tx.cursor(query, *partition.place, partition.expected, prefetch=8):
             partition.take_waiting(row["first_sequence"], unpack(row["payload"]))
 
-    async def _read_inputs(self, consumer: AIOKafkaConsumer) -> None:
+    async def _read_inputs(self, client: AIOKafkaConsumer) -> None:
         if not self.importer.inputs:  # who has no stage has nothing put back either
             return
         topics = (*self.importer.inputs, replay_topic(self.importer.service))
-        places = [Place(topic, p) for topic in topics for p in range(self.partitions)]
-        held = await reading.extents(consumer, places)
+        held = await extents(client, [TopicPartition(topic, p) for topic in topics for p in range(self.partitions)])
         stood = await self._input_positions()
-        wanted = {place: _from(place, stood.get(place), held[place]) for place in places}
+        wanted = {tp: _from(Place(*tp), stood.get(Place(*tp)), extent) for tp, extent in held.items()}
         expected = {place: position.sequence for place, position in stood.items()}
-        self.tell.begin("inputs since the backup", sum(extent.end - extent.start for extent in wanted.values()))
-        async for place, records in reading.read(consumer, wanted):
+        self.tell.begin("inputs since the backup", sum(extent.messages for extent in wanted.values()))
+        async for tp, records in read(client, wanted):
             messages = [message_of(record) for record in records]
-            received = self._received(place, messages, expected)
+            received = self._received(Place(*tp), messages, expected)
             if received:
                 self.done.inputs += len(received)
                 await self.importer.read_again(self.tx, received)
