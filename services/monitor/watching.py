@@ -26,11 +26,9 @@ from services.monitor.quiet import Quiet
 from services.monitor.reader import FETCH_BYTES, POLL_MAX, Batch, Reader
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
-from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP
+from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP, SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER
 from shared.runtime.backoff import Backoff
-from shared.runtime.digest import SEQUENCE_HEADER
 from shared.runtime.failures import is_trouble, told
-from shared.runtime.records import SEQUENCE_DIGITS_MAX
 from shared.telemetry.metrics import TROUBLES
 
 log = structlog.get_logger()

@@ -7,13 +7,10 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from shared.events.topics import topic_named
-from shared.runtime.digest import SEQUENCE_HEADER
+from shared.events.topics import SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER, topic_named
 from shared.runtime.positions import Place, Position
 from shared.runtime.stage import Message
 
-SEQUENCE_DIGITS_MAX = 18
-"""A longer one is none: Python refuses to read it at some length, and the database holds no larger one."""
 _SEARCH_S = 10.0
 
 
