@@ -9,8 +9,9 @@ import orjson
 import structlog
 
 from services.payout.channels import NotSent, OutcomeUnknown
+from services.payout.channels.bulk_answers import body_of, read_answers, shown
 from services.payout.configuration import Bank
-from services.payout.domain.answers import Answer, Said
+from services.payout.domain.answers import Answer
 from services.payout.domain.orders import BankOrder
 from services.payout.domain.references import bulk_reference
 
@@ -48,21 +49,24 @@ class BulkBank:
                 for order in orders
             ],
         }
-        return self._answers(await self._post(TRANSFER_PATH, body, stamped_at), set(references), asked=False)
+        return read_answers(self._bank, await self._post(TRANSFER_PATH, body, stamped_at), references, asked=False)
 
     async def ask(self, references: Sequence[str], *, stamped_at: datetime) -> list[Answer]:
         body = {"partnerReferenceNos": list(references)}
-        return self._answers(await self._post(STATUS_PATH, body, stamped_at), set(references), asked=True)
+        return read_answers(self._bank, await self._post(STATUS_PATH, body, stamped_at), references, asked=True)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def _post(self, path: str, body: dict[str, Any], stamped_at: datetime) -> list[Any]:
-        """The results. Whatever is not a plain answer leaves the outcome open, a refusal of the whole call too."""
+        """The results. Whatever is not a plain answer leaves the outcome open, a refusal of the whole call too.
+
+        A redirection is such an answer and is not followed: accounts go to the bank's own address and to no other.
+        """
         stamp = stamped_at.astimezone(UTC).isoformat(timespec="milliseconds")
         try:
             async with self._session.post(
-                self._url + path, data=orjson.dumps(body), headers={"X-TIMESTAMP": stamp}
+                self._url + path, data=orjson.dumps(body), headers={"X-TIMESTAMP": stamp}, allow_redirects=False
             ) as response:
                 raw = await response.read()
                 status = response.status
@@ -70,46 +74,10 @@ class BulkBank:
             raise NotSent(f"no connection to the bank {self._name}: {type(error).__name__}") from None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise OutcomeUnknown(f"no answer from the bank {self._name}: {type(error).__name__}") from None
-        answer = _object(raw)
+        answer = body_of(raw)
         results = answer.get("results")
         if status != 200 or not isinstance(results, list):
-            code = str(answer.get("responseCode"))[:7]
+            code = shown(answer.get("responseCode"))
             log.warning("the bank did not take a call", bank=self._name, path=path, status=status, code=code)
             raise OutcomeUnknown(f"the bank {self._name} answered a call with HTTP status {status}")
         return results
-
-    def _answers(self, results: list[Any], references: set[str], *, asked: bool) -> list[Answer]:
-        """Only what is in form and about our references counts; whatever else the bank says is as good as no answer."""
-        answers = []
-        for result in results:
-            reference = result.get("partnerReferenceNo") if isinstance(result, dict) else None
-            if reference not in references:
-                continue
-            references.discard(reference)
-            said, code = self._status(result) if asked else self._code(result)
-            number = result.get("referenceNo")
-            answers.append(Answer(reference, said, code, str(number)[:64] if number else None))
-        answers += [Answer(reference, Said.UNCLEAR) for reference in references]
-        return answers
-
-    def _code(self, result: dict[str, Any]) -> tuple[Said, str | None]:
-        stated = str(result.get("responseCode"))
-        said, code = self._bank.codes.meaning(stated)
-        if said == Said.UNCLEAR and stated != "5041800":
-            log.warning("a code of the bank that its map does not know", bank=self._name, code=stated[:7])
-        return said, code
-
-    def _status(self, result: dict[str, Any]) -> tuple[Said, str | None]:
-        """Of a failed transfer, the response code says why; one that is not in the map is a refusal all the same."""
-        said = self._bank.statuses.get(str(result.get("latestTransactionStatus")))
-        if said == "failed":
-            return Said.FAILED, self._bank.codes.failed.get(str(result.get("responseCode")), "refused_by_bank")
-        return (Said(said) if said else Said.UNCLEAR), None
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
