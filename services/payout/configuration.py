@@ -1,5 +1,6 @@
 """What is known of programmes, banks and reasons: YAML files, checked when the service starts."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -127,6 +128,28 @@ def load(programmes: Path = PROGRAMMES, banks: Path = BANKS, reasons: Path = REA
     if missing := sorted(used - configuration.reasons.keys()):
         raise ConfigurationInvalid(f"{reasons}: a reason is missing: {', '.join(missing)}")
     return configuration
+
+
+def fits_unfinished(known: Configuration, unfinished: Iterable[tuple[str, int]]) -> None:
+    """An attempt keeps its bank and its reference, and after a recovery the references of lost attempts are made anew:
+    so a bank stays, with its length, as long as it has payouts (channel, length of reference) without an end.
+
+    Raises ConfigurationInvalid.
+    """
+    for channel, length in unfinished:
+        bank = known.banks.get(channel)
+        if bank is None:
+            raise ConfigurationInvalid(
+                f"there are payouts on their way by the bank {channel}, and banks.yaml does not have it any more",
+                hint="put it back until they have come to their end",
+            )
+        if bank.reference_length != length:
+            raise ConfigurationInvalid(
+                f"banks.{channel}.reference_length is {bank.reference_length}, and there are payouts on their way "
+                f"whose references have {length} characters",
+                hint=f"set it back to {length}; for another length add a bank under a new name, and let the programmes "
+                "name that one as their channel",
+            )
 
 
 def _read(path: Path, model: type[M]) -> M:

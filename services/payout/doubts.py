@@ -50,15 +50,14 @@ class DoubtWorker:
             again_at = asked_at + timedelta(seconds=self.bank.call_timeout_s + CLAIM_MARGIN_S)
             programmes = [n for n, programme in self.configuration.programmes.items() if programme.channel == self.name]
             rows = await doubts.claim(tx, programmes, asked_at, again_at, self.bank.orders_a_call)
+            known = await doubts.references(tx, [(row["recipient_id"], row["cycle"]) for row in rows])
         if not rows:
             return 0
         asked = {
-            self._reference(row, attempt): ((row["recipient_id"], row["cycle"]), attempt)
-            for row in rows
-            for attempt in range(row["attempt_from"], row["attempt_max"] + 1)
+            self._reference(row, attempt, known): (_key(row), attempt) for row in rows for attempt in _attempts(row)
         }
         answers, trouble = await self._ask(list(asked), asked_at)
-        said: dict[Key, dict[int, Answer]] = {(row["recipient_id"], row["cycle"]): {} for row in rows}
+        said: dict[Key, dict[int, Answer]] = {_key(row): {} for row in rows}
         for answer in answers:
             key, attempt = asked[answer.reference]
             said[key][attempt] = answer
@@ -105,7 +104,7 @@ class DoubtWorker:
                         resolved.append(Resolved(*key, "open", due_at))
                     case Held(attempt, _):
                         resolved.append(Resolved(*key, "held", now))
-                        contradictions.append((self._reference(row, attempt), _detail(found)))
+                        contradictions.append((said[key][attempt].reference, _detail(found)))
             if resolved:
                 await doubts.resolve(tx, resolved)
             if adopted:
@@ -115,8 +114,19 @@ class DoubtWorker:
                 CONTRADICTIONS.inc(len(contradictions))
                 await orders.report_contradictions(tx, contradictions, now)
 
-    def _reference(self, row: Any, attempt: int) -> str:
-        return reference(row["programme"], row["cycle"], row["recipient_id"], attempt, self.bank.reference_length)
+    def _reference(self, row: Any, attempt: int, known: Mapping[tuple[Key, int], str]) -> str:
+        """The one that the attempt has here, where it was begun; else the one that the lost database must have made."""
+        return known.get((_key(row), attempt)) or reference(
+            row["programme"], row["cycle"], row["recipient_id"], attempt, self.bank.reference_length
+        )
+
+
+def _key(row: Any) -> Key:
+    return row["recipient_id"], row["cycle"]
+
+
+def _attempts(row: Any) -> range:
+    return range(row["attempt_from"], row["attempt_max"] + 1)
 
 
 def _case(row: Any) -> Case:

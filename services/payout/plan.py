@@ -22,6 +22,14 @@ class Asking(NamedTuple):
     revision: int  # of the payout, after what this turn cancels; 0: there is none yet
     arrives: bool  # was not in the queue with this decision before this turn
     failure: str | None = None
+    begun: "Begun | None" = None
+
+
+class Begun(NamedTuple):
+    """What an attempt has had since it began, and keeps whatever is configured meanwhile."""
+
+    channel: str
+    reference: str
 
 
 class Cancelling(NamedTuple):
@@ -106,7 +114,8 @@ def _take(
     if here is not None and here["attempt"] < found.attempt:
         plan.retried.append((recipient, cycle))
     rank = found.rank or Rank(RankClass.IN_TIME, 0, decision["waiting_since"], recipient)
-    asking = Asking(rank, decision, found.attempt, revision, True, found.failure)
+    begun = Begun(here["channel"], here["reference"]) if here is not None and here["attempt"] == found.attempt else None
+    asking = Asking(rank, decision, found.attempt, revision, True, found.failure, begun)
     (plan.failing if found.failure else plan.asking).append(asking)
 
 
@@ -126,7 +135,8 @@ def _join_queue(plan: Plan, locked: dict[str, asyncpg.Record], head: Sequence[as
         last = place == len(head) - 1 and queued["more"]
         if decision is None or not known or not queued["within"] or last:
             return rank
-        plan.asking.append(Asking(rank, decision, queued["attempt"], queued["revision"], False))
+        begun = Begun(queued["channel"], queued["reference"])
+        plan.asking.append(Asking(rank, decision, queued["attempt"], queued["revision"], False, None, begun))
     return None
 
 

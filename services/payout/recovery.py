@@ -21,7 +21,7 @@ from services.payout.domain.states import CycleState, PayoutState
 from services.payout.handler import newest
 from services.payout.retelling import Retelling
 from services.payout.settings import PayoutSettings
-from services.payout.store import cycles, decisions, doubts
+from services.payout.store import cycles, decisions, doubts, payouts
 from services.payout.store import recovery as store
 from services.payout.store.doubts import Superseded
 from services.payout.store.recovery import ToldPayout
@@ -76,6 +76,8 @@ class PayoutRecovery:
     _summary: Counter[str] = field(default_factory=Counter)
 
     async def prepare(self, tx: asyncpg.Connection) -> None:
+        """Raises ConfigurationInvalid."""
+        configuration.fits_unfinished(self.configuration, await payouts.unfinished_keys(tx))
         await store.prepare(tx)
 
     async def told(self, tx: asyncpg.Connection, events: Sequence[Event[Any]]) -> None:

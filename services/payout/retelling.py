@@ -20,6 +20,7 @@ from services.payout.domain.ledger import Account, Transfer
 from services.payout.domain.references import reference
 from services.payout.domain.states import MONEY, PayoutState
 from services.payout.events import Told, cause_of
+from services.payout.plan import Begun
 from services.payout.store import payouts
 from services.payout.store import recovery as store
 from services.payout.store.payouts import PayoutRow
@@ -150,10 +151,7 @@ class Retelling:
         if before is not None and before["attempt"] < attempt:
             written.retried.append(payout.key)
         programme, at = said["programme"], said["at"]
-        same_attempt = following["attempt"] == attempt
-        channel = (same_attempt and following["channel"]) or self.configuration.programmes[programme].channel
-        length = self.configuration.banks[channel].reference_length
-        stated = following["reference"] if same_attempt else None
+        begun = self._begun(payout, programme, attempt)
         place = self._rank(payout, decision, at)
         row = PayoutRow(
             *payout.key,
@@ -167,8 +165,7 @@ class Retelling:
             place.rank_class,
             place.decile,
             place.waiting_since,
-            channel,
-            stated or reference(programme, payout.key[1], payout.key[0], attempt, length),
+            *begun,
             at,
             at if state == _S.ORDERED else None,
             (said["code"] if told else "no_account") if state == _S.FAILED else None,
@@ -180,6 +177,17 @@ class Retelling:
             written.transfers.append(books.reserve(row.cycle, row.recipient_id, attempt, row.amount_idr, at))
         written.begun.append(row)
         payout.row = {**row._asdict(), "sends": 0}
+
+    def _begun(self, payout: _Payout, programme: str, attempt: int) -> Begun:
+        """The bank and the reference of an attempt: those that its row has, or that an event states, else anew."""
+        if payout.row is not None and payout.row["attempt"] == attempt:
+            return Begun(payout.row["channel"], payout.row["reference"])
+        for told in payout.told:
+            if told["attempt"] == attempt and told["reference"]:
+                return Begun(told["channel"], told["reference"])
+        channel = self.configuration.programmes[programme].channel
+        length = self.configuration.banks[channel].reference_length
+        return Begun(channel, reference(programme, payout.key[1], payout.key[0], attempt, length))
 
     def _tell(self, row: PayoutRow, decision: asyncpg.Record, written: Round) -> PayoutRow:
         """The event of a beginning that was lost; an order is the cause of what follows from it."""

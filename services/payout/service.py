@@ -9,7 +9,7 @@ from services.payout.doubts import DoubtWorker
 from services.payout.gathering import Gathering, gathering
 from services.payout.handler import handle
 from services.payout.settings import PayoutSettings
-from services.payout.store import orders
+from services.payout.store import orders, payouts
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
 from shared.events import EligibilityDecided
@@ -34,10 +34,11 @@ async def _measure(outbox: Outbox) -> int:
 
 
 def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitable[Service]]:
-    """Reads the configuration at once. Raises ConfigurationInvalid."""
+    """Reads the configuration at once. Raises ConfigurationInvalid, as what is built does."""
     known = configuration.load(settings.payout_programmes, settings.payout_banks, settings.payout_reasons)
 
     async def build(outbox: Outbox, keyring: Keyring) -> Service:
+        configuration.fits_unfinished(known, await payouts.unfinished_keys(outbox.pool))
         outbox.counted = metrics.count_payouts
         metrics.announce(known)
         sweep = Sweep(outbox, known, settings.sweep_decisions_max)

@@ -19,7 +19,7 @@ from services.payout.domain.ledger import Account, Transfer
 from services.payout.domain.references import reference
 from services.payout.domain.states import MONEY
 from services.payout.events import Told, cause_of, told
-from services.payout.plan import Asking, Cancelling, Plan, make_plan
+from services.payout.plan import Asking, Begun, Cancelling, Plan, make_plan
 from services.payout.store import cycles, decisions, ledger, orders, payouts
 from services.payout.store.payouts import PayoutRow
 from shared.events import Cause, Event
@@ -192,8 +192,7 @@ class Sweep:
         code: str | None = None,
     ) -> PayoutRow:
         programme, recipient, decision = cycle["programme"], one.rank.recipient_id, one.decision
-        channel = self.configuration.programmes[programme].channel
-        length = self.configuration.banks[channel].reference_length
+        begun = one.begun or self._begun(cycle, recipient, one.attempt)
         return PayoutRow(
             recipient,
             cycle["cycle"],
@@ -207,13 +206,20 @@ class Sweep:
             one.rank.rank_class,
             one.rank.decile,
             one.rank.waiting_since,
-            channel,
-            reference(programme, cycle["cycle"], recipient, one.attempt, length),
+            begun.channel,
+            begun.reference,
             at,
             at if state == "ordered" else None,
             code,
             *cause,
         )
+
+    def _begun(self, cycle: asyncpg.Record, recipient: str, attempt: int) -> Begun:
+        """Of an attempt that begins now."""
+        programme = cycle["programme"]
+        channel = self.configuration.programmes[programme].channel
+        length = self.configuration.banks[channel].reference_length
+        return Begun(channel, reference(programme, cycle["cycle"], recipient, attempt, length))
 
 
 def _repaid(cycle: str, advanced_idr: int, returned_idr: int, available_idr: int, at: datetime) -> list[Transfer]:

@@ -10,10 +10,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.payout import api, metrics
+from services.payout.configuration import ConfigurationInvalid, fits_unfinished
 from services.payout.domain.states import CYCLE, PAYOUT, Transition
-from services.payout.store import orders
+from services.payout.store import orders, payouts
+from services.payout.sweep import Sweep
 from shared.clock import now
-from tests.integration.paying import Desk, desk_on, number, recipient
+from tests.integration.paying import Desk, desk_on, fast, number, recipient
 
 ORDERED_IDR = ("salur_payout_idr_total", {"programme": "sembako", "outcome": "ordered", "code": ""})
 ORDERED, QUEUED, CANCELLED, FAILED = "payout.ordered", "payout.queued", "payout.cancelled", "payout.failed"
@@ -107,6 +109,46 @@ async def test_an_unclaimed_order_is_cancelled_when_its_decision_turns(desk: Des
     await desk.decide(desk.decision(1, revision=3))
     await desk.sweep_all()
     assert await desk.states() == {1: "queued", 2: "ordered"}
+
+
+async def test_an_attempt_keeps_its_bank_and_its_reference_whatever_is_configured_meanwhile(desk: Desk) -> None:
+    await desk.open_cycle(200_000)
+    await desk.decide(*(desk.decision(n) for n in (1, 2, 3, 4)))
+    await desk.sweep_all()
+    before = {row[0]: row[1:] for row in await desk.rows("SELECT recipient_id, channel, reference FROM payout")}
+    bank = desk.known.banks["himbara"]
+    banks = {"himbara": bank, "other": bank.model_copy(update={"reference_length": 32})}
+    sembako = desk.known.programmes["sembako"].model_copy(update={"channel": "other"})
+    moved = desk.known.model_copy(update={"banks": banks, "programmes": {"sembako": sembako}})
+    desk.sweep = Sweep(desk.outbox, moved)
+    await desk.decide(
+        desk.decision(1, revision=2, eligible=False),
+        desk.decision(3, revision=2),
+        desk.decision(4, revision=2, account=False),
+    )
+    await desk.sweep_all()
+    assert await desk.states() == {1: "cancelled", 2: "ordered", 3: "queued", 4: "failed"}
+    assert {row[0]: row[1:] for row in await desk.rows("SELECT recipient_id, channel, reference FROM payout")} == before
+    await desk.decide(desk.decision(4, revision=3))
+    await desk.sweep_all()
+    ((channel, length),) = await desk.rows("SELECT channel, length(reference) FROM payout WHERE attempt = 2")
+    assert (channel, length) == ("other", 32)
+
+
+async def test_a_bank_stays_as_it_is_while_it_has_payouts_on_their_way(desk: Desk) -> None:
+    assert await payouts.unfinished_keys(desk.outbox.pool) == []
+    await desk.open_cycle(400_000)
+    await desk.decide(*(desk.decision(n) for n in (1, 2, 3)))
+    await desk.sweep_all()
+    for _ in range(2):
+        unfinished = await payouts.unfinished_keys(desk.outbox.pool)
+        assert unfinished == [("himbara", 20)]
+        fits_unfinished(desk.known, unfinished)
+        with pytest.raises(ConfigurationInvalid, match="references have 20 characters"):
+            fits_unfinished(fast(desk.known, reference_length=24), unfinished)
+        with pytest.raises(ConfigurationInvalid, match="does not have it any more"):
+            fits_unfinished(desk.known.model_copy(update={"banks": {}}), unfinished)
+        await desk.bank.claim()
 
 
 async def test_a_replaced_order_keeps_its_budget(desk: Desk) -> None:

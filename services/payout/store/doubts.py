@@ -142,6 +142,22 @@ async def claim(
     return rows
 
 
+async def references(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[tuple[str, str], int], str]:
+    """((recipient, cycle), attempt) → the reference of every attempt that this database knows of."""
+    rows = await tx.fetch(
+        """
+        SELECT recipient_id, cycle, attempt, reference FROM payout
+        WHERE (recipient_id, cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        UNION ALL
+        SELECT recipient_id, cycle, attempt, reference FROM past_attempt
+        WHERE (recipient_id, cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        [recipient for recipient, _ in keys],
+        [cycle for _, cycle in keys],
+    )
+    return {((row[0], row[1]), row[2]): row[3] for row in rows}
+
+
 async def lock(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], asyncpg.Record]:
     """(recipient, cycle) → the open doubt with its payout as it is now, which stays so until this transaction ends."""
     rows = await tx.fetch(

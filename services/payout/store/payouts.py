@@ -54,7 +54,7 @@ async def lock_free(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> 
     rows: list[asyncpg.Record] = await tx.fetch(
         """
         SELECT recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village,
-            rank_class, cause_id, correlation_id, traceparent
+            rank_class, channel, reference, cause_id, correlation_id, traceparent
         FROM payout
         WHERE (recipient_id, cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         ORDER BY recipient_id, cycle
@@ -75,7 +75,7 @@ async def queue_head(tx: asyncpg.Connection, cycle: str, available_idr: int, mos
         """
         SELECT * FROM (
             SELECT recipient_id, rank_class, rank_decile, waiting_since, amount_idr, attempt, revision,
-                decision_revision, before_idr, before_idr + amount_idr <= $2::bigint AS within,
+                decision_revision, channel, reference, before_idr, before_idr + amount_idr <= $2::bigint AS within,
                 count(*) OVER () > $3::int AS more
             FROM (
                 SELECT *, sum(amount_idr) OVER (ORDER BY rank_class, rank_decile, waiting_since, recipient_id)
@@ -222,3 +222,48 @@ async def lock_queued(tx: asyncpg.Connection, cycle: str, most: int) -> list[asy
 
 async def any_queued(tx: asyncpg.Connection, cycle: str) -> bool:
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM payout WHERE cycle = $1 AND state = 'queued')", cycle))
+
+
+async def unfinished_keys(tx: asyncpg.Connection | asyncpg.Pool) -> list[tuple[str, int]]:
+    """(channel, length of the reference) of payouts that have not come to their end: of each bank, each cycle's queue
+    and each kind one, found by index however many there are. All of a bank have one length: see `fits_unfinished`."""
+    rows = await tx.fetch(
+        """
+        WITH RECURSIVE sending (channel) AS (
+            SELECT min(channel) FROM payout WHERE state IN ('ordered', 'unsent')
+            UNION ALL
+            SELECT (SELECT min(channel) FROM payout AS p
+                WHERE p.state IN ('ordered', 'unsent') AND p.channel > sending.channel)
+            FROM sending WHERE channel IS NOT NULL
+        ), asking (channel) AS (
+            SELECT min(channel) FROM payout WHERE state IN ('claimed', 'unknown')
+            UNION ALL
+            SELECT (SELECT min(channel) FROM payout AS p
+                WHERE p.state IN ('claimed', 'unknown') AND p.channel > asking.channel)
+            FROM asking WHERE channel IS NOT NULL
+        )
+        SELECT DISTINCT one.channel, length(one.reference)
+        FROM (
+            SELECT p.channel, p.reference FROM sending AS k CROSS JOIN LATERAL (
+                SELECT channel, reference FROM payout
+                WHERE state IN ('ordered', 'unsent') AND channel = k.channel
+                ORDER BY due_at LIMIT 1
+            ) AS p
+            UNION ALL
+            SELECT p.channel, p.reference FROM asking AS k CROSS JOIN LATERAL (
+                SELECT channel, reference FROM payout
+                WHERE state IN ('claimed', 'unknown') AND channel = k.channel
+                ORDER BY due_at LIMIT 1
+            ) AS p
+            UNION ALL
+            SELECT p.channel, p.reference FROM cycle AS k CROSS JOIN LATERAL (
+                SELECT channel, reference FROM payout
+                WHERE state = 'queued' AND cycle = k.cycle
+                ORDER BY rank_class, rank_decile, waiting_since, recipient_id LIMIT 1
+            ) AS p
+            WHERE k.state IN ('open', 'closing')
+        ) AS one
+        ORDER BY 1, 2
+        """
+    )
+    return [(row[0], row[1]) for row in rows]
