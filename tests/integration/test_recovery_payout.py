@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from services.payout.domain.answers import Answer, Said
 from services.payout.doubts import DoubtWorker
 from services.payout.recovery import PayoutRecovery
 from shared.errors import Trouble
@@ -318,6 +319,31 @@ async def test_lost_events_between_published_ones_are_told_again(flow: Flow, dat
             await flow.drain(desk)
             assert await desk.states() == {1: "confirmed", 2: "cancelled", 3: "confirmed", 4: "confirmed", 5: "queued"}
             assert (await desk.balances())["treasury"] == -600_000, "it was repaid"
+            await flow.check(desk)
+
+
+async def test_whom_an_attempt_failed_after_the_backup_is_considered_again(flow: Flow, database: str) -> None:
+    """The newer decision was settled while the bank had the order of the older one. The failure, which made it due,
+    came after the backup: only its event is left."""
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(10**9)
+        await flow.decide(desk, desk.decision(1))
+        await desk.sweep_all()
+        await desk.bank.claim()
+        await flow.decide(desk, desk.decision(1, revision=2))
+        await desk.sweep_all()
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            ((reference, sent_at),) = await desk.rows("SELECT reference, sent_at FROM payout")
+            await desk.bank.record([Answer(reference, Said.FAILED, "account_closed")], {reference: 1}, sent_at)
+            await flow.publish(desk)
+        async with flow.desk(copy) as desk:
+            await flow.recover(desk)
+            assert await desk.states() == {1: "failed"}
+            await flow.drain(desk)
+            assert await desk.rows("SELECT attempt, state FROM payout") == [(2, "confirmed")]
             await flow.check(desk)
 
 

@@ -284,13 +284,15 @@ async def ask_about_everything(tx: asyncpg.Connection, at: datetime) -> int:
 
 
 async def make_superseded_due(tx: asyncpg.Connection) -> None:
-    """Decisions that are newer than a payout which has not ended: the sweep must look at them."""
+    """Decisions that are newer than a payout which has not ended, or has ended unpaid in an open cycle: the sweep must
+    look at them. The database that was lost had made the latter due when the end came, and this one did not see it."""
     await tx.execute(
         """
         UPDATE decision AS d SET settled_in = 0
-        FROM payout AS p
+        FROM payout AS p JOIN cycle AS c USING (cycle)
         WHERE (p.programme, p.recipient_id) = (d.programme, d.recipient_id)
-            AND p.state IN ('queued', 'ordered', 'claimed', 'unknown', 'unsent')
+            AND (p.state IN ('queued', 'ordered', 'claimed', 'unknown', 'unsent')
+                OR (p.state IN ('failed', 'cancelled') AND c.state = 'open'))
             AND p.decision_revision < d.revision AND d.settled_in <> 0
         """
     )
