@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
 
+from shared.events.payouts import PLACES_COUNTED_MAX
+
 Language = Literal["id", "en"]
 
 WITA: Final = timezone(timedelta(hours=8))
@@ -28,6 +30,13 @@ _PERIOD: Final = re.compile(r"(\d{4})-(?:(0[1-9]|1[0-2])|Q([1-4]))(?!\d)")
 def number(count: int, language: Language) -> str:
     """`20.000`, in English `20,000`."""
     return f"{count:,}".replace(",", _THOUSANDS[language])
+
+
+def place(told: int, language: Language) -> str:
+    """A place in the queue as `payout.queued` tells it: beyond those that are counted it is that one or a later one."""
+    if told <= PLACES_COUNTED_MAX:
+        return number(told, language)
+    return number(told, language) + {"id": " atau lebih", "en": " or later"}[language]
 
 
 def rupiah(amount_idr: int, language: Language) -> str:

@@ -23,6 +23,7 @@ from services.payout.plan import Asking, Begun, Cancelling, Plan, make_plan
 from services.payout.store import cycles, decisions, ledger, orders, payouts
 from services.payout.store.payouts import PayoutRow
 from shared.events import Cause, Event
+from shared.events.payouts import PLACES_COUNTED_MAX
 from shared.runtime.emit import Outbox
 
 SUPERSEDED = "decision_superseded"
@@ -45,6 +46,7 @@ class Sweep:
     outbox: Outbox
     configuration: Configuration
     decisions_max: int = 2000
+    places_counted_max: int = PLACES_COUNTED_MAX
     _shown: dict[str, str] = field(default_factory=dict)
     """Open cycle and its programme, whose budget the metrics show."""
 
@@ -177,10 +179,11 @@ class Sweep:
     ) -> Iterable[Event[Any]]:
         if not waiting:
             return ()
-        place_of = await payouts.places(
-            tx, cycle["cycle"], [one.rank.recipient_id for one in waiting], waiting[-1].rank
-        )
-        return [events.queued(_told(one, cycle, at), place_of[one.rank.recipient_id]) for one in waiting]
+        recipients, counted = [one.rank.recipient_id for one in waiting], self.places_counted_max
+        place_of = await payouts.places(tx, cycle["cycle"], recipients, waiting[-1].rank, counted)
+        return [
+            events.queued(_told(one, cycle, at), place_of.get(one.rank.recipient_id, counted + 1)) for one in waiting
+        ]
 
     def _row(
         self,

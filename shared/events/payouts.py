@@ -1,11 +1,14 @@
 """Cycles and payouts: the money."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
 from shared.events.model import AccountFingerprint, Code, Data, Idr, Name, Period, Revision, Text, Utc, VillageCode
 from shared.privacy.sealed import Sealed
+
+PLACES_COUNTED_MAX: Final = 100_000
+"""A `place` beyond is told as the next number, whichever it is: counting costs as much as there are before."""
 
 
 class CycleProposed(Data):
@@ -55,7 +58,10 @@ class PayoutQueued(_Payout):
 
     TYPE: ClassVar[str] = "payout.queued"
 
-    place: int = Field(ge=1, description="Place in the queue when it was queued")
+    place: int = Field(
+        ge=1,
+        description="Place in the queue when it was queued; 100001 stands for itself and every later one",
+    )
 
 
 class PayoutOrdered(_Attempt):

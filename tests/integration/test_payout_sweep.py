@@ -63,6 +63,17 @@ async def test_place_counts_those_who_wait_longer(desk: Desk) -> None:
     assert {number(r[0]): r[1] for r in now_at} == {n: n for n in range(1, 8)}
 
 
+async def test_places_are_counted_up_to_a_limit_and_the_next_stands_for_all_behind(desk: Desk) -> None:
+    desk.sweep = Sweep(desk.outbox, desk.known, places_counted_max=3)
+    await desk.open_cycle(1)
+    await desk.decide(*(desk.decision(n) for n in (1, 2, 4, 5, 6)))
+    await desk.sweep_all()
+    await desk.decide(desk.decision(3), desk.decision(7))
+    await desk.sweep_all()
+    places = {number(e.subject): e.data.place for e in await desk.emitted(QUEUED)}
+    assert places == {1: 1, 2: 2, 4: 3, 5: 4, 6: 4, 3: 3, 7: 4}
+
+
 async def test_ranked_gives_by_decile_at_the_cut_off_and_later_ones_stand_behind(desk: Desk) -> None:
     ranked = "bantuan-polman"
     await desk.decide(*(desk.decision(n, programme=ranked, decile=5 - n) for n in range(1, 5)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.portal.domain.aid import Card, Decision, Payout, Said, cards, history
 from services.portal.domain.identity import Asked, Refused, read
 from services.portal.texts import catalogue, words
-from shared.words import day, moment, number, period, rupiah
+from shared.words import day, moment, number, period, place, rupiah
 
 TODAY = date(2026, 11, 28)
 AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -129,3 +129,9 @@ def test_money_dates_and_periods() -> None:
     assert period("sembako-2026-05", "id") == "Mei 2026"
     assert period("2026-Q4", "en") == "stage 4 of 2026"
     assert period("special", "en") == "special"
+
+
+def test_a_place_beyond_those_that_are_counted_is_told_as_such() -> None:
+    assert place(100_000, "id") == "100.000"
+    assert place(100_001, "id") == "100.001 atau lebih"
+    assert place(100_001, "en") == "100,001 or later"

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from salur.inside.trace.story import Step
 from shared.events.topics import FLOW_TOPICS
+from shared.words import place
 
 Language = Literal["id", "en"]
 Data: TypeAlias = dict[str, Any]
@@ -87,10 +88,8 @@ def _payout(data: Data, language: Language, what: dict[Language, str]) -> str:
 
 
 def _queued(data: Data, language: Language) -> str:
-    place = data["place"]
-    return _payout(
-        data, language, {"id": f"menunggu anggaran, urutan {place}", "en": f"waits for budget, place {place}"}
-    )
+    told = place(data["place"], language)
+    return _payout(data, language, {"id": f"menunggu anggaran, urutan {told}", "en": f"waits for budget, place {told}"})
 
 
 def _ordered(data: Data, language: Language) -> str:

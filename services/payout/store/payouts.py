@@ -98,8 +98,13 @@ async def queue_head(tx: asyncpg.Connection, cycle: str, available_idr: int, mos
     return rows
 
 
-async def places(tx: asyncpg.Connection, cycle: str, recipients: Sequence[str], last: Rank) -> dict[str, int]:
-    """Where these queued recipients stand in their cycle's queue, from 1; `last` is the highest of their ranks."""
+async def places(
+    tx: asyncpg.Connection, cycle: str, recipients: Sequence[str], last: Rank, most: int
+) -> dict[str, int]:
+    """Where these queued recipients stand in their cycle's queue, from 1; `last` is the highest of their ranks.
+
+    Of its first `most` only, so that the cost of a turn does not grow with the queue: who stands behind is left out.
+    """
     rows = await tx.fetch(
         """
         SELECT recipient_id, place
@@ -107,16 +112,22 @@ async def places(tx: asyncpg.Connection, cycle: str, recipients: Sequence[str], 
             SELECT recipient_id, row_number() OVER (
                 ORDER BY rank_class, rank_decile, waiting_since, recipient_id
             ) AS place
-            FROM payout
-            WHERE cycle = $1 AND state = 'queued'
-                AND (rank_class, rank_decile, waiting_since, recipient_id)
-                    <= ($3::smallint, $4::smallint, $5::timestamptz, $6::text)
+            FROM (
+                SELECT recipient_id, rank_class, rank_decile, waiting_since
+                FROM payout
+                WHERE cycle = $1 AND state = 'queued'
+                    AND (rank_class, rank_decile, waiting_since, recipient_id)
+                        <= ($3::smallint, $4::smallint, $5::timestamptz, $6::text)
+                ORDER BY rank_class, rank_decile, waiting_since, recipient_id
+                LIMIT $7
+            ) AS front
         ) AS queue
-        WHERE recipient_id = ANY ($2::text[])
+        JOIN unnest($2::text[]) AS asked (recipient_id) USING (recipient_id)
         """,
         cycle,
         recipients,
         *last,
+        most,
     )
     return {row[0]: row[1] for row in rows}
 

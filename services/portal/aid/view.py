@@ -13,7 +13,7 @@ from services.portal.store import aid as store
 from services.portal.texts import Catalogue, Words
 from shared.errors import CannotOpen, Erased, KeyMissing
 from shared.privacy.keyring import Keyring
-from shared.words import day, moment, period, rupiah
+from shared.words import day, moment, period, place, rupiah
 
 log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ def _line(payout: Payout, names: Catalogue, t: Words) -> str:
         period=period(payout.period, t.language),
         channel=channel.in_(t.language) if channel else t("own_account"),
         day=day(payout.at, t.language),
-        place=payout.place,
+        place=place(payout.place, t.language) if payout.place else "",
     )
 
 

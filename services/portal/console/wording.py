@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from services.portal.texts import catalogue
-from shared.words import WITA, Language, month_name, number, rupiah
+from shared.words import WITA, Language, month_name, number, place, rupiah
 
 LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 TEXTS: Final = Path(__file__).with_name("texts.yaml")
@@ -67,7 +67,8 @@ class Words:
         """A sentence about one event of a recipient's story."""
         if not self.has("happened", kind):
             return self.code("event", kind)
-        told = dict.fromkeys(("channel", "template", "place", "attempt", "revision"), "") | dict(facts)
+        told = dict.fromkeys(("channel", "template", "attempt", "revision"), "") | dict(facts)
+        told["place"] = self.place(facts.get("place"))
         told["amount"] = rupiah(facts.get("amount_idr") or 0, self.language)
         told["why"] = ", ".join(self._reason(code) for code in facts.get("codes", [facts.get("code")]) if code)
         told["programme"] = self.code("programme", facts.get("programme"))
@@ -81,6 +82,10 @@ class Words:
 
     def number(self, value: int) -> str:
         return number(value, self.language)
+
+    def place(self, told: int | None) -> str:
+        """In a queue; empty where there is none."""
+        return place(told, self.language) if told else ""
 
     def rupiah(self, amount_idr: int) -> str:
         return rupiah(amount_idr, self.language)
