@@ -9,7 +9,7 @@ from services.payout.doubts import DoubtWorker
 from services.payout.gathering import Gathering, gathering
 from services.payout.handler import handle
 from services.payout.settings import PayoutSettings
-from services.payout.store import orders, payouts
+from services.payout.store import cycles, orders, payouts
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
 from shared.events import EligibilityDecided
@@ -26,6 +26,14 @@ INQUIRY_PAUSE_S = 0.25
 DOUBTS_PAUSE_S = 1.0
 MEASURE_PAUSE_S = 10.0
 MEASURED_MAX = 10_000
+FOLD_PAUSE_S = 5.0
+FOLDED_OVER = 500
+FOLDED_MAX = 20_000
+
+
+async def _fold(outbox: Outbox) -> int:
+    await cycles.fold_tally(outbox.pool, FOLDED_OVER, FOLDED_MAX)
+    return 0
 
 
 async def _measure(outbox: Outbox) -> int:
@@ -45,6 +53,7 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         enough = settings.sweep_decisions_max // 4
         workers = [
             Worker("sweep", gathering(sweep.turn, enough, SWEEP_PAUSE_S), SWEEP_PAUSE_S),
+            Worker("fold", partial(_fold, outbox), FOLD_PAUSE_S),
             Worker("measure", partial(_measure, outbox), MEASURE_PAUSE_S),
         ]
         channels = []

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from salur.commands import cycle as command
 from salur.stack.ports import PortBook
 from services.payout import api, officers
+from services.payout.store import cycles
 from shared.errors import SalurError
 from shared.runtime.http import create_app, serve
 from tests.integration.paying import Desk, desk_on
@@ -98,6 +99,27 @@ async def test_propose_approve_list_show(desk: Desk, salur: Cli) -> None:
 async def test_what_is_wrong_is_said_in_words(salur: Cli, arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(command.CycleRefused, match=said):
         await salur(*arguments)
+
+
+async def test_what_a_cycle_has_is_told_without_counting_its_payouts(desk: Desk) -> None:
+    """With millions of payouts a count takes longer than a transaction may: no cycle could be proposed any more."""
+    await desk.open_cycle(400_000)
+    await desk.decide(*(desk.decision(n, account=n != 4) for n in range(1, 5)))
+    await desk.sweep_all()
+    await desk.decide(desk.decision(3, revision=2, amount_idr=300_000))
+    await desk.sweep_all()
+    before = await cycles.described(desk.outbox.pool, "sembako-2026-11")
+    assert before is not None
+    assert (before["ordered"], before["queued"], before["queued_idr"], before["failed"]) == (2, 1, 300_000, 1)
+    plan = await desk.rows("EXPLAIN SELECT * FROM cycle_books WHERE cycle = 'sembako-2026-11'")
+    assert "payout" not in " ".join(row[0] for row in plan)
+    rows = (await desk.rows("SELECT count(*) FROM tally"))[0][0]
+    await cycles.fold_tally(desk.outbox.pool, rows, 100)
+    assert (await desk.rows("SELECT count(*) FROM tally"))[0][0] == rows, "not worth it"
+    await asyncio.gather(*(cycles.fold_tally(desk.outbox.pool, 0, 100) for _ in range(3)))
+    assert (await desk.rows("SELECT count(*) FROM tally"))[0][0] < rows
+    assert await cycles.described(desk.outbox.pool, "sembako-2026-11") == before
+    await desk.check_books()
 
 
 async def test_the_same_officer_may_not_approve(salur: Cli) -> None:

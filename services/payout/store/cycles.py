@@ -92,6 +92,25 @@ async def close(tx: asyncpg.Connection, cycle: str, at: datetime) -> None:
     await tx.execute("UPDATE cycle SET state = 'closed', closed_at = $2 WHERE cycle = $1", cycle, at)
 
 
+async def fold_tally(tx: asyncpg.Pool, over: int, most: int) -> None:
+    """Up to `most` rows of the tally become one for each cycle and state, where there are more than `over`. Waits for
+    nobody; the sums stay as they are at every moment."""
+    await tx.execute(
+        """
+        WITH taken AS (
+            DELETE FROM tally
+            WHERE ctid = ANY (ARRAY(SELECT ctid FROM tally LIMIT $2 FOR UPDATE SKIP LOCKED))
+                AND (SELECT count(*) FROM (SELECT FROM tally LIMIT $1 + 1) AS first) > $1
+            RETURNING cycle, state, payouts, amount_idr
+        )
+        INSERT INTO tally (cycle, state, payouts, amount_idr)
+        SELECT cycle, state, sum(payouts), sum(amount_idr) FROM taken GROUP BY cycle, state
+        """,
+        over,
+        most,
+    )
+
+
 _DESCRIBED = """
     SELECT b.*, c.proposed_by, c.proposed_at, c.approved_by, c.approved_at, c.closed_at
     FROM cycle_books AS b JOIN cycle AS c USING (cycle)
