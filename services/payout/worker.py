@@ -73,7 +73,7 @@ class BankWorker:
         """Claims due orders, sends them in one call and writes what came of it. Raises trouble after writing it."""
         async with self.claims.next():
             claimed = await self.claim()
-            self.claims.took(len(claimed.rows))
+            self.claims.took(sum(row["share"] for row in claimed.rows))
         if not claimed.rows:
             return 0
         sends = {row["reference"]: row["sends"] for row in claimed.rows}
@@ -126,7 +126,8 @@ class BankWorker:
         try:
             if monotonic() - claimed.began_s > self.bank.timestamp_tolerance_s:
                 raise NotSent("the claim is too old for the bank to take the call")
-            sends = sum(row["sends"] for row in claimed.rows)
+            taken = {order.reference for order in ready}
+            sends = sum(row["sends"] for row in claimed.rows if row["reference"] in taken)
             with BANK_SECONDS.labels(self.name).time():
                 said = await self.channel.send(ready, sends=sends, stamped_at=claimed.sent_at)
             return Called(answers + said, None, accounts)
@@ -250,14 +251,14 @@ class BankWorker:
                 )
                 ready.append(BankOrder(row["reference"], row["amount_idr"], _account(sealed)))
             except Erased:
-                answers.append(Answer(row["reference"], Said.FAILED, "account_erased"))
+                answers.append(Answer(row["reference"], Said.UNREADABLE, "account_erased"))
             except CannotOpen:
-                answers.append(Answer(row["reference"], Said.FAILED, "account_unreadable"))
+                answers.append(Answer(row["reference"], Said.UNREADABLE, "account_unreadable"))
             except KeyMissing as error:
                 missing = error
                 answers.append(Answer(row["reference"], Said.NOT_TAKEN))
             except (ValueError, KeyError, TypeError):
-                answers.append(Answer(row["reference"], Said.FAILED, "account_invalid"))
+                answers.append(Answer(row["reference"], Said.UNREADABLE, "account_invalid"))
         if missing:
             log.error("orders wait for a key", error=missing.message, hint=missing.hint)
         return ready, answers

@@ -1,9 +1,10 @@
 """Orders and a real simulated bank: whatever crashes or is superseded, nobody is paid twice and nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import pytest
 from services.payout.channels import NotSent, OutcomeUnknown
 from services.payout.domain.answers import Answer, Said
 from services.payout.domain.orders import Account, BankOrder
+from services.payout.domain.references import bulk_reference
 from services.payout.store import orders
 from shared.errors import Trouble
 from shared.events.codec import encode
@@ -278,6 +280,93 @@ async def test_a_bank_that_is_away_keeps_nothing_and_loses_nothing(desk: Desk, b
     assert set((await desk.states()).values()) == {"unsent"}
     desk.connect(bank.url)
     await work(desk, lambda: all_ended(desk))
+    await desk.check_against_bank(await bank.books())
+    await desk.check_books()
+
+
+class Particular:
+    """A bank that refuses a whole call for one order in it, and remembers each call."""
+
+    def __init__(self, bad: str) -> None:
+        self.bad, self.calls, self.paid = bad, list[tuple[str, ...]](), set[str]()
+        self.bulk_ids = list[str]()
+
+    async def send(self, orders: Sequence[BankOrder], *, sends: int, stamped_at: datetime) -> list[Answer]:
+        references = tuple(order.reference for order in orders)
+        self.calls.append(references)
+        self.bulk_ids.append(bulk_reference(references, sends))
+        if self.bad in references:
+            raise OutcomeUnknown("the bank answered a call with HTTP status 400")
+        self.paid.update(references)
+        return [Answer(one, Said.DONE, None, "1") for one in references]
+
+    async def ask(self, references: Sequence[str], *, stamped_at: datetime) -> list[Answer]:
+        return [Answer(one, Said.DONE if one in self.paid else Said.NOT_FOUND) for one in references]
+
+
+async def test_what_the_bank_refuses_as_a_whole_is_sent_in_halves_until_the_bad_one_is_alone(desk: Desk) -> None:
+    await ordered(desk, 20)
+    ((bad,),) = await desk.rows("SELECT reference FROM payout WHERE recipient_id = $1", recipient(7))
+    bank = Particular(bad)
+    desk.bank = replace(desk.bank, channel=bank)
+    for _ in range(6):
+        while await desk.rows("SELECT FROM payout WHERE state IN ('ordered', 'unsent')"):
+            with suppress(OutcomeUnknown):
+                await desk.bank.pay()
+        await ages(desk, 5)
+        await desk.bank.inquire()
+        if not await desk.rows("SELECT FROM payout WHERE state = 'unsent' AND reference <> $1", bad):
+            break
+    assert [n for n, state in (await desk.states()).items() if state != "confirmed"] == [7]
+    assert max(map(len, bank.calls[1:])) <= 10
+    with pytest.raises(OutcomeUnknown):
+        await desk.bank.pay()
+    await ordered_more(desk, 21, 30)
+    await ages(desk, 5)
+    await desk.bank.inquire()
+    while await desk.rows("SELECT FROM payout WHERE state IN ('ordered', 'unsent')"):
+        with suppress(OutcomeUnknown):
+            await desk.bank.pay()
+    assert len(await desk.rows("SELECT FROM payout WHERE state = 'confirmed'")) == 29, "who comes later is not held up"
+    assert len({*bank.bulk_ids}) == len(bank.bulk_ids)
+    await desk.check_books()
+
+
+async def ordered_more(desk: Desk, first: int, last: int) -> None:
+    await desk.decide(*(desk.decision(n) for n in range(first, last + 1)))
+    await desk.sweep_all()
+
+
+async def test_each_call_has_a_bulk_id_of_its_own_also_when_an_order_was_left_out_of_the_last(desk: Desk) -> None:
+    await ordered(desk, 2)
+    bank = Particular("none")
+    desk.bank = replace(desk.bank, channel=bank)
+    claimed = await desk.bank.claim()
+    unreadable = {"share": 1, "recipient_id": recipient(9), "reference": "X" * 20, "sends": 1, "amount_idr": 1}
+    rows = [claimed.rows[0], {**unreadable, "payment": None}]
+    await desk.bank.call(claimed._replace(rows=rows))
+    again = {**claimed.rows[0], "sends": 2}
+    await desk.bank.call(claimed._replace(rows=[again]))
+    assert len({*bank.bulk_ids}) == 2
+
+
+async def test_that_an_account_cannot_be_read_counts_only_while_nobody_has_sent_it_since(
+    desk: Desk, bank: Simulator
+) -> None:
+    """The first process has another key file, and stalls before it writes that; the second has sent the order."""
+    await ordered(desk, 1)
+    claimed = await desk.bank.claim()
+    (row,) = claimed.rows
+    stalled = await desk.bank.call(claimed._replace(rows=[{**row, "payment": "not sealed"}]))
+    assert [answer.code for answer in stalled.answers] == ["account_unreadable"]
+    await ages(desk, 5)
+    await desk.bank.inquire()
+    second = await desk.bank.claim()
+    answers, _, accounts = await desk.bank.call(second)
+    await desk.bank.record(stalled.answers, {row["reference"]: row["sends"]}, claimed.sent_at)
+    assert await desk.states() == {1: "claimed"}
+    await desk.bank.record(answers, {row["reference"]: second.rows[0]["sends"]}, second.sent_at, accounts)
+    assert await desk.states() == {1: "confirmed"}
     await desk.check_against_bank(await bank.books())
     await desk.check_books()
 

@@ -209,7 +209,7 @@ def _resolve(
     state: PayoutState, said: Said, *, sends: int = 1, asked_after_s: float = 1
 ) -> Outcome | Contradiction | None:
     at = AT + timedelta(seconds=asked_after_s)
-    answer = Answer("X", said, "account_closed" if said == Said.FAILED else None)
+    answer = Answer("X", said, "account_closed" if said in (Said.FAILED, Said.UNREADABLE) else None)
     return resolve(Order(state, 1, 0, AT), answer, sends=sends, called_at=at, now=at, pauses=PAUSES)
 
 
@@ -223,11 +223,12 @@ def _resolve(
         *((state, Said.USED, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
         *((state, Said.NOT_FOUND, S.UNKNOWN) for state in sorted(AT_THE_BANK)),
         *((state, Said.NOT_TAKEN, S.UNSENT) for state in sorted(AT_THE_BANK)),
+        *((state, Said.UNREADABLE, S.FAILED) for state in sorted(AT_THE_BANK)),
         (S.CONFIRMED, Said.DONE, None),
         (S.FAILED, Said.FAILED, None),
         (S.CANCELLED, Said.FAILED, None),
         *((state, said, None) for state in (S.UNSENT, S.ORDERED, S.QUEUED, *sorted(ENDED), S.CONFIRMED)
-          for said in (Said.PENDING, Said.NOT_FOUND, Said.NOT_TAKEN, Said.USED, Said.UNCLEAR)),
+          for said in (Said.PENDING, Said.NOT_FOUND, Said.NOT_TAKEN, Said.USED, Said.UNCLEAR, Said.UNREADABLE)),
     ],
 )  # fmt: skip
 def test_answers(state: PayoutState, said: Said, becomes: PayoutState | None) -> None:

@@ -24,7 +24,8 @@ class Channel(Protocol):
         """One answer for each order. Raises NotSent or OutcomeUnknown, each for all of them.
 
         `stamped_at` is the time of the claim: the bank refuses the call when that is too long ago, so that a process
-        that slept meanwhile cannot make it any more. `sends` tells a repetition from the call before.
+        that slept meanwhile cannot make it any more. `sends`: how often these orders were sent with this call, all
+        together; it tells a repetition from the call before.
         """
 
     async def ask(self, references: Sequence[str], *, stamped_at: datetime) -> list[Answer]:

@@ -15,12 +15,13 @@ class Said(StrEnum):
     PENDING = "pending"
     NOT_FOUND = "not_found"
     NOT_TAKEN = "not_taken"  # certainly not carried out: no connection, slow down, no balance on the paying account
+    UNREADABLE = "unreadable"  # not the bank's word but ours: nothing was sent, the account cannot be read; `code`
     USED = "used"  # the reference is known there: ask
     UNCLEAR = "unclear"  # no answer, time-out, or a code that the map does not know
 
 
 class Answer(NamedTuple):
-    """`code` is ours (`account_closed`), for `failed`."""
+    """`code` is ours (`account_closed`), for `failed` and `unreadable`."""
 
     reference: str
     said: Said
@@ -65,8 +66,9 @@ def resolve(
 ) -> Outcome | Contradiction | None:
     """What follows from `answer` to a call begun at `called_at`, when the order had been sent `sends` times.
 
-    A final answer is true whoever brings it. Any other counts only while nobody has sent the order again since; and
-    `not found` is believed only when it was asked for after the bank's window. None: nothing changes.
+    A bank's final answer is true whoever brings it. Any other counts only while nobody has sent the order again since,
+    also that we cannot read the account: whoever sent it again could. And `not found` is believed only when it was
+    asked for after the bank's window. None: nothing changes.
     """
     match answer.said:
         case Said.DONE | Said.FAILED:
@@ -76,6 +78,8 @@ def resolve(
     window_ends_at = order.sent_at + timedelta(seconds=pauses.window_s)
     pause = timedelta(seconds=min(pauses.inquiry_pause_max_s, pauses.first_inquiry_after_s * 2 ** min(order.asks, 16)))
     match answer.said:
+        case Said.UNREADABLE:
+            return Outcome(PayoutState.FAILED, code=answer.code)
         case Said.NOT_TAKEN:
             return Outcome(PayoutState.UNSENT, now + timedelta(seconds=pauses.resend_after_s))
         case Said.USED:

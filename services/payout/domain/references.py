@@ -17,7 +17,8 @@ def reference(programme: str, cycle: str, recipient_id: str, attempt: int, lengt
 
 
 def bulk_reference(references: Iterable[str], sends: int) -> str:
-    """The partnerBulkId of one call: what it carries, and how often its most repeated order was sent."""
+    """The partnerBulkId of one call: what it carries, and how often that was sent so far, `sends`, all orders together.
+    Each call with the same orders makes that more, so no two have one id."""
     return _digest(("bulk", str(sends), *references))[:32]
 
 

@@ -20,11 +20,16 @@ async def claim(
 
     An order of a superseded decision is left for the sweep, one in doubt (after a recovery) until the bank has been
     asked. Nobody else touches these until `claim_until`; after that they are asked about.
+
+    A call that came to nothing, as the bank said when it was asked, may have been refused for one of its orders. So
+    these come back in calls of their own, half as large with each time they were sent, down to a single one. `share`
+    is how much of a call, out of `most`, an order takes.
     """
     rows: list[asyncpg.Record] = await tx.fetch(
         """
         WITH due AS MATERIALIZED (
-            SELECT p.recipient_id, p.cycle, d.payment
+            SELECT p.recipient_id, p.cycle, p.due_at, d.payment,
+                CASE WHEN p.asks > 0 THEN least($4::int, 1 << least(p.sends, 16)) ELSE 1 END AS share
             FROM payout AS p
             JOIN decision AS d ON (d.programme, d.recipient_id) = (p.programme, p.recipient_id)
             JOIN cycle AS c ON c.cycle = p.cycle
@@ -39,12 +44,20 @@ async def claim(
             ORDER BY p.due_at
             LIMIT $4
             FOR NO KEY UPDATE OF p SKIP LOCKED
+        ), fits AS (
+            SELECT recipient_id, cycle, payment, share
+            FROM (
+                SELECT *, sum(share) OVER (PARTITION BY share > 1 ORDER BY due_at, recipient_id, cycle) AS filled
+                FROM due
+            ) AS d
+            WHERE filled <= $4
+                AND (share > 1) = (SELECT share > 1 FROM due ORDER BY due_at, recipient_id, cycle LIMIT 1)
         ), claimed AS (
             UPDATE payout AS p
             SET state = 'claimed', sends = p.sends + 1, asks = 0, sent_at = $2, due_at = $3, since = $2
-            FROM due
-            WHERE (p.recipient_id, p.cycle) = (due.recipient_id, due.cycle)
-            RETURNING p.recipient_id, p.cycle, p.attempt, p.sends, p.reference, p.amount_idr, due.payment
+            FROM fits
+            WHERE (p.recipient_id, p.cycle) = (fits.recipient_id, fits.cycle)
+            RETURNING p.recipient_id, p.cycle, p.attempt, p.sends, p.reference, p.amount_idr, fits.payment, fits.share
         ), sent AS (
             INSERT INTO transfer (cycle, recipient_id, attempt, kind, debit_account, credit_account, amount_idr, at)
             SELECT cycle, recipient_id, attempt, 'send', 'reserved', 'in_transit', amount_idr, $2
