@@ -5,7 +5,7 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import SalurError, Trouble
 
-TROUBLE: tuple[type[BaseException], ...] = (
+TROUBLE: tuple[type[Exception], ...] = (
     Trouble,
     KafkaError,
     OSError,

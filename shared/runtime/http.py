@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
@@ -13,8 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import SalurError
+from shared.errors import SalurError, Trouble
 from shared.privacy import http_errors
+from shared.runtime.failures import TROUBLE, is_trouble
+
+log = structlog.get_logger()
 
 BODY_BYTES_MAX = 1024 * 1024
 """FastAPI reads a body before it asks who sends it; where an endpoint takes less, it says so by itself."""
@@ -91,9 +95,28 @@ def _with_answers(app: FastAPI, routers: tuple[APIRouter, ...]) -> FastAPI:
             {"error": error.message, "hint": error.hint, "code": type(error).__name__}, error.http_status
         )
 
+    async def away(request: Request, error: Exception) -> JSONResponse:
+        if not is_trouble(error):
+            raise error
+        log.warning("a call could not be answered", path=_route(request), error=type(error).__name__)
+        body = {
+            "error": "basis data sedang tidak menjawab / the database does not answer just now",
+            "hint": "coba lagi sebentar lagi / ask again in a moment",
+            "code": "Trouble",
+        }
+        return JSONResponse(body, Trouble.http_status)
+
+    for kind in TROUBLE:
+        if not issubclass(kind, SalurError):  # those say themselves what is wrong
+            app.add_exception_handler(kind, away)
     for router in routers:
         app.include_router(router)
     return app
+
+
+def _route(request: Request) -> str:
+    """The path as it was declared: what stands in its variables may be a person's."""
+    return str(getattr(request.scope.get("route"), "path", ""))
 
 
 class _Server(uvicorn.Server):
