@@ -40,13 +40,15 @@ class DoubtWorker:
     channel: Channel
     outbox: Outbox
     configuration: Configuration
+    passed_over_max: int = 2000
 
     async def turn(self) -> int:
         """Asks about some, and writes what follows. Raises trouble after writing it."""
         async with self.outbox.transaction() as transaction:
             tx = transaction.tx
             asked_at = await orders.clock(tx)
-            await doubts.add_orders(tx, self.name, asked_at)
+            later_at = asked_at + timedelta(seconds=self.bank.inquiry_pause_max_s)
+            await doubts.pass_over(tx, self.name, asked_at, later_at, self.passed_over_max)
             again_at = asked_at + timedelta(seconds=self.bank.call_timeout_s + CLAIM_MARGIN_S)
             programmes = [n for n, programme in self.configuration.programmes.items() if programme.channel == self.name]
             rows = await doubts.claim(tx, programmes, asked_at, again_at, self.bank.orders_a_call)
@@ -84,6 +86,7 @@ class DoubtWorker:
             now = await orders.clock(tx)
             resolved: list[Resolved] = []
             adopted: list[Key] = []
+            cleared: list[Key] = []
             contradictions: list[tuple[str, str]] = []
             for key, row in rows.items():
                 found = resolve(
@@ -97,6 +100,7 @@ class DoubtWorker:
                 match found:
                     case Clear():
                         resolved.append(Resolved(*key, "clear", now))
+                        cleared.append(key)
                     case Adopted():
                         resolved.append(Resolved(*key, "clear", now))
                         adopted.append(key)
@@ -107,6 +111,8 @@ class DoubtWorker:
                         contradictions.append((said[key][attempt].reference, _detail(found)))
             if resolved:
                 await doubts.resolve(tx, resolved)
+            if cleared:
+                await doubts.release(tx, cleared, now)
             if adopted:
                 await doubts.adopt(tx, adopted, now)
             if contradictions:

@@ -185,7 +185,8 @@ class Bank:
 
     async def _read(self, request: web.Request, service: str) -> dict[str, Any]:
         expected = f"Bearer {self._settings.token}"
-        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
+        stated = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # a header is any bytes
+        if not hmac.compare_digest(stated, expected.encode()):
             raise Refused(401, service, "00", "Unauthorized. Invalid token")
         raw = await request.read()
         self._check_timestamp(request.headers.get("X-TIMESTAMP"), service)

@@ -94,23 +94,65 @@ async def carry_over(tx: asyncpg.Connection, cycle: str, programme: str) -> None
     )
 
 
-async def add_orders(tx: asyncpg.Connection, channel: str, at: datetime) -> None:
-    """Orders in doubtful cycles whose recipients nobody has thought of before."""
+async def pass_over(tx: asyncpg.Connection, channel: str, at: datetime, again_at: datetime, most: int) -> None:
+    """Of the `most` orders that are due first, those in doubtful cycles about which the bank has not been asked to the
+    end: they are doubts, also where nobody has thought of them before, and due again at `again_at`.
+
+    So whoever claims orders finds at the front those that may be sent, and the cost does not grow with the others.
+    """
     await tx.execute(
         """
-        INSERT INTO doubt (recipient_id, cycle, programme, attempt_from, attempt_max, lost_idr, state, due_at)
-        SELECT p.recipient_id, p.cycle, p.programme, 1, greatest(d.revision, p.attempt),
-            CASE WHEN d.revision = 1 THEN d.amount_idr END, 'open', $2
-        FROM cycle AS c
-        JOIN payout AS p ON p.cycle = c.cycle AND p.state IN ('ordered', 'unsent')
-        JOIN decision AS d ON (d.programme, d.recipient_id) = (p.programme, p.recipient_id)
-        WHERE c.doubtful_since IS NOT NULL AND p.channel = $1
-            AND NOT (d.revision = 1 AND d.received_at > c.doubtful_since)
-            AND NOT EXISTS (SELECT FROM doubt AS u WHERE (u.recipient_id, u.cycle) = (p.recipient_id, p.cycle))
-        ORDER BY 1, 2
-        ON CONFLICT DO NOTHING
+        WITH front AS MATERIALIZED (
+            SELECT recipient_id, cycle, programme, attempt
+            FROM payout
+            WHERE channel = $1 AND state IN ('ordered', 'unsent') AND due_at <= $2
+                AND EXISTS (SELECT FROM cycle WHERE doubtful_since IS NOT NULL)
+            ORDER BY due_at
+            LIMIT $4
+        ), doubtful AS MATERIALIZED (
+            SELECT f.recipient_id, f.cycle, f.programme, greatest(d.revision, f.attempt) AS attempt_max,
+                CASE WHEN d.revision = 1 THEN d.amount_idr END AS lost_idr, u.state
+            FROM front AS f
+            JOIN cycle AS c ON c.cycle = f.cycle AND c.doubtful_since IS NOT NULL
+            JOIN decision AS d ON (d.programme, d.recipient_id) = (f.programme, f.recipient_id)
+            LEFT JOIN doubt AS u ON (u.recipient_id, u.cycle) = (f.recipient_id, f.cycle)
+            WHERE NOT (d.revision = 1 AND d.received_at > c.doubtful_since) AND u.state IS DISTINCT FROM 'clear'
+        ), added AS (
+            INSERT INTO doubt (recipient_id, cycle, programme, attempt_from, attempt_max, lost_idr, state, due_at)
+            SELECT recipient_id, cycle, programme, 1, attempt_max, lost_idr, 'open', $2
+            FROM doubtful
+            WHERE state IS NULL
+            ORDER BY 1, 2
+            ON CONFLICT DO NOTHING
+        ), passed AS (
+            SELECT p.recipient_id, p.cycle
+            FROM payout AS p JOIN doubtful USING (recipient_id, cycle)
+            WHERE p.state IN ('ordered', 'unsent')
+            ORDER BY 1, 2
+            FOR NO KEY UPDATE OF p SKIP LOCKED
+        )
+        UPDATE payout AS p SET due_at = $3
+        FROM passed
+        WHERE (p.recipient_id, p.cycle) = (passed.recipient_id, passed.cycle)
         """,
         channel,
+        at,
+        again_at,
+        most,
+    )
+
+
+async def release(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]], at: datetime) -> None:
+    """What was passed over of these locked payouts may be sent now."""
+    await tx.execute(
+        """
+        UPDATE payout AS p SET due_at = $3
+        FROM unnest($1::text[], $2::text[]) AS k (recipient_id, cycle)
+        WHERE (p.recipient_id, p.cycle) = (k.recipient_id, k.cycle)
+            AND p.state IN ('ordered', 'unsent') AND p.due_at > $3
+        """,
+        [recipient for recipient, _ in keys],
+        [cycle for _, cycle in keys],
         at,
     )
 
@@ -159,7 +201,10 @@ async def references(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) ->
 
 
 async def lock(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], asyncpg.Record]:
-    """(recipient, cycle) → the open doubt with its payout as it is now, which stays so until this transaction ends."""
+    """(recipient, cycle) → the open doubt with its payout, both as they are now and stay until this transaction ends.
+
+    A doubt that somebody else has ended meanwhile is none any more.
+    """
     rows = await tx.fetch(
         """
         WITH locked AS MATERIALIZED (
@@ -176,6 +221,8 @@ async def lock(tx: asyncpg.Connection, keys: Sequence[tuple[str, str]]) -> dict[
         LEFT JOIN decision AS d ON (d.programme, d.recipient_id) = (u.programme, u.recipient_id)
         LEFT JOIN locked AS p ON (p.recipient_id, p.cycle) = (u.recipient_id, u.cycle)
         WHERE u.state = 'open' AND (u.recipient_id, u.cycle) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        ORDER BY u.recipient_id, u.cycle
+        FOR NO KEY UPDATE OF u
         """,
         [recipient for recipient, _ in keys],
         [cycle for _, cycle in keys],
