@@ -10,16 +10,12 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from salur.report import forgotten
 from salur.report.dead import Dead
 from salur.report.document import Funnel, Invariant
 from salur.report.merging import beside, rows
 from shared.events import EligibilityDecided, RecipientRegistered
 from shared.partition import partition_of
-
-OVERDUE_S = 600
-"""A due call to the bank that nobody made for so long is no stated wait any more."""
-UNCONSIDERED_S = 300
-"""So long a decision may wait for the sweep of an open cycle before it counts as forgotten."""
 
 _REGISTERED = 'SELECT recipient_id, revision FROM recipient ORDER BY recipient_id COLLATE "C"'
 _DECIDED = """
@@ -40,32 +36,6 @@ FROM decision ORDER BY (recipient_id || '/' || programme) COLLATE "C"
 _HEARD = """
 SELECT recipient_id || '/' || programme AS key, recipient_id, programme, revision, eligible
 FROM decision ORDER BY (recipient_id || '/' || programme) COLLATE "C"
-"""
-_LOST = "SELECT recipient_id, programme, cycle FROM standing WHERE standing = 'lost' ORDER BY 2, 1"
-_NO_OUTCOME = """
-SELECT t.recipient_id, t.cycle, t.attempt, p.state
-FROM transfer AS t
-LEFT JOIN payout AS p ON (p.recipient_id, p.cycle, p.attempt) = (t.recipient_id, t.cycle, t.attempt)
-WHERE t.kind = 'reserve' AND (p.state IS NULL OR p.state NOT IN ('ordered', 'claimed', 'unknown', 'unsent'))
-    AND NOT EXISTS (
-        SELECT FROM transfer AS e
-        WHERE (e.recipient_id, e.cycle, e.attempt) = (t.recipient_id, t.cycle, t.attempt) AND e.kind IN ('post', 'void')
-    )
-ORDER BY 2, 1
-"""
-_NO_PLACE = """
-SELECT p.recipient_id, p.cycle FROM payout AS p JOIN cycle AS c USING (cycle)
-WHERE p.state = 'queued' AND c.state = 'closed' ORDER BY 2, 1
-"""
-_OVERDUE = f"""
-SELECT recipient_id, cycle, state, due_at FROM payout
-WHERE state IN ('ordered', 'claimed', 'unknown', 'unsent') AND due_at < now() - interval '{OVERDUE_S} s' ORDER BY 2, 1
-"""
-_UNCONSIDERED = f"""
-SELECT s.recipient_id, s.programme FROM standing AS s
-JOIN decision AS d USING (recipient_id, programme) JOIN cycle AS c USING (cycle)
-WHERE s.standing = 'not_yet_considered'
-    AND greatest(d.received_at, c.approved_at) < now() - interval '{UNCONSIDERED_S} s' ORDER BY 2, 1
 """
 
 
@@ -151,20 +121,7 @@ class Completeness:
 
     async def ordered(self, payout: asyncpg.Connection) -> None:
         """Every eligible decision has a payout in the open cycle, every reserved rupiah an outcome or a wait."""
-        for row in await payout.fetch(_LOST):
-            self.invariant.wrong(f"{row['recipient_id']} in {row['cycle']}: eligible, with no order and no place")
-        for row in await payout.fetch(_NO_OUTCOME):
-            state = row["state"] or "gone"
-            what = f"budget reserved for attempt {row['attempt']}, no outcome, and the payout is {state}"
-            self.invariant.wrong(f"{row['recipient_id']} in {row['cycle']}: {what}")
-        for row in await payout.fetch(_NO_PLACE):
-            self.invariant.wrong(f"{row['recipient_id']} in {row['cycle']}: queued in a cycle that is closed")
-        for row in await payout.fetch(_OVERDUE):
-            what = f"{row['state']}, due at {row['due_at']:%Y-%m-%d %H:%M:%S} UTC, and nobody acts"
-            self.invariant.wrong(f"{row['recipient_id']} in {row['cycle']}: {what}")
-        for row in await payout.fetch(_UNCONSIDERED):
-            what = f"eligible, and not considered for more than {UNCONSIDERED_S} s"
-            self.invariant.wrong(f"{row['recipient_id']} in {row['programme']}: {what}")
+        await forgotten.look(payout, self.invariant)
 
 
 def _recipient(row: asyncpg.Record) -> str:

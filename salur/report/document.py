@@ -25,6 +25,10 @@ class Invariant(BaseModel):
         if len(self.detail) < EXAMPLES_MAX:
             self.detail.append(sentence)
 
+    def more(self, count: int) -> None:
+        """As many more, of which no sentence says anything."""
+        self.broken = (self.broken or 0) + count
+
     def unchecked(self, why: str) -> None:
         self.broken, self.detail = None, [f"not checked: {why}"]
 
