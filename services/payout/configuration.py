@@ -16,6 +16,7 @@ _HERE = Path(__file__).parent
 PROGRAMMES, BANKS, REASONS = _HERE / "programmes.yaml", _HERE / "banks.yaml", _HERE / "reasons.yaml"
 
 M = TypeVar("M", bound=BaseModel)
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 
 
@@ -61,9 +62,12 @@ class Codes(_Model):
 
 
 class Bank(_Model):
-    """One bank that pays; times in seconds."""
+    """One bank that pays; times in seconds. Its address and token stand in the environment variables that are named
+    here; a bank that is the only one may leave that to SALUR_BANK_URL and SALUR_BANK_TOKEN."""
 
     kind: Literal["bulk_bank"]
+    url_variable: Variable | None = None
+    token_variable: Variable | None = None
     window_s: Seconds
     timestamp_tolerance_s: Seconds
     call_timeout_s: Seconds
@@ -124,6 +128,12 @@ def load(programmes: Path = PROGRAMMES, banks: Path = BANKS, reasons: Path = REA
     for name, programme in configuration.programmes.items():
         if programme.channel not in configuration.banks:
             raise ConfigurationInvalid(f"{programmes}: programmes.{name}.channel: {banks} has no {programme.channel}")
+    for name, bank in configuration.banks.items():
+        if len(configuration.banks) > 1 and not (bank.url_variable and bank.token_variable):
+            raise ConfigurationInvalid(
+                f"{banks}: banks.{name}: there are {len(configuration.banks)} banks, and this one says not where it is",
+                hint="name the environment variables of its address and its token: url_variable, token_variable",
+            )
     used = _NEEDED | {code for bank in configuration.banks.values() for code in bank.codes.failed.values()}
     if missing := sorted(used - configuration.reasons.keys()):
         raise ConfigurationInvalid(f"{reasons}: a reason is missing: {', '.join(missing)}")

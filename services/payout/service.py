@@ -1,5 +1,6 @@
 """The payout service put together."""
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -44,6 +45,7 @@ async def _measure(outbox: Outbox) -> int:
 def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitable[Service]]:
     """Reads the configuration at once. Raises ConfigurationInvalid, as what is built does."""
     known = configuration.load(settings.payout_programmes, settings.payout_banks, settings.payout_reasons)
+    ways = {name: settings.way_to(name, bank, os.environ) for name, bank in known.banks.items()}
 
     async def build(outbox: Outbox, keyring: Keyring) -> Service:
         configuration.fits_unfinished(known, await payouts.unfinished_keys(outbox.pool))
@@ -58,7 +60,7 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
         ]
         channels = []
         for name, bank in known.banks.items():
-            channel = BulkBank(name, bank, settings.bank_url, settings.bank_token.get_secret_value())
+            channel = BulkBank(name, bank, *ways[name])
             channels.append(channel)
             claims = Gathering(bank.orders_a_call // 2, BANK_PAUSE_S)
             paying = BankWorker(name, bank, channel, outbox, keyring, known, claims)

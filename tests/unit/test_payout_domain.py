@@ -6,6 +6,7 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ from services.payout.domain.states import (
     diagram,
     is_legal,
 )
+from services.payout.settings import PayoutSettings
 
 AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 PAUSES = Pauses(window_s=20, first_inquiry_after_s=1, inquiry_pause_max_s=8, resend_after_s=2)
@@ -384,3 +386,25 @@ def test_who_was_paid_untold_and_stays_in_the_queue_is_held(after_s: float, expe
     answers = {1: Answer("REF", Said.DONE)}
     pauses = Pauses(window_s=1.5, first_inquiry_after_s=0.1, inquiry_pause_max_s=0.4, resend_after_s=0.1)
     assert type(resolve_doubt(case, answers, since=since, asked_at=at, now=at, pauses=pauses)) is expected
+
+
+def test_of_several_banks_each_says_where_it_is(tmp_path: Path) -> None:
+    banks = yaml.safe_load(configuration.BANKS.read_text())
+    banks["banks"]["other"] = {
+        **banks["banks"]["himbara"],
+        "url_variable": "OTHER_URL",
+        "token_variable": "OTHER_TOKEN",
+    }
+    (tmp_path / "banks.yaml").write_text(yaml.safe_dump(banks))
+    with pytest.raises(configuration.ConfigurationInvalid, match=r"banks\.himbara: there are 2 banks"):
+        configuration.load(banks=tmp_path / "banks.yaml")
+    banks["banks"]["himbara"] |= {"url_variable": "SALUR_BANK_URL", "token_variable": "SALUR_BANK_TOKEN"}
+    (tmp_path / "banks.yaml").write_text(yaml.safe_dump(banks))
+    known = configuration.load(banks=tmp_path / "banks.yaml")
+    environment = {"OTHER_URL": "http://other.example", "OTHER_TOKEN": "theirs"}
+    settings = PayoutSettings(bank_url="http://himbara.example")
+    assert settings.way_to("other", known.banks["other"], environment) == ("http://other.example", "theirs")
+    with pytest.raises(configuration.ConfigurationInvalid, match="SALUR_BANK_URL is not set"):
+        settings.way_to("himbara", known.banks["himbara"], environment)
+    alone = known.banks["himbara"].model_copy(update={"url_variable": None, "token_variable": None})
+    assert settings.way_to("himbara", alone, {})[0] == "http://himbara.example"
