@@ -3,68 +3,27 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any
 
-import asyncpg
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from salur.commands.reseal import reseal_command
 from salur.inside.connect import resolve
+from salur.inside.dead_letters import waiting_under
+from salur.inside.dependents import count_dependents
 from shared import clock
-from shared.errors import SalurError
+from shared.errors import KeyInUse, SalurError
 from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring, default_path
 from shared.privacy.keys import KINDS, SHARES, Kind, states
-from shared.settings import PostgresSettings
 
-
-class Dependent(NamedTuple):
-    """Where current values sealed with keys of one kind lie.
-
-    `sql` counts them in the database of `service`; $1 is the beginning of such values, the key's id with its dot:
-    `SELECT count(*) FROM payout.payout WHERE starts_with(account, $1)`.
-    """
-
-    service: str
-    what: str
-    sql: str
-
-
-def _rows(service: str, table: str, column: str) -> Dependent:
-    """The rows of a table whose sealed column is under the key."""
-    sql = f"SELECT count(*) FROM {service}.{table} WHERE starts_with({column}, $1)"
-    return Dependent(service, f"{table}.{column}", sql)
-
-
-# A kind that is not in this table cannot be destroyed: nobody has said who depends on it. Submissions and dead letters
-# lie in topics alone, with a retention of their own; codes open nothing after minutes; and particulars are shown while
-# they open, and not missed by any work.
-DEPENDENTS: Final[dict[Kind, tuple[Dependent, ...]]] = {
-    "submission": (),
-    "recovery": (),
-    "access": (),
-    "eligibility": (
-        _rows("registry", "recipient", "eligibility"),
-        _rows("eligibility", "recipient", "eligibility"),
-        _rows("eligibility", "recipient", "flags"),
-    ),
-    "payment": (
-        _rows("registry", "recipient", "payment"),
-        _rows("eligibility", "recipient", "payment"),
-        _rows("payout", "decision", "payment"),
-    ),
-    "contact": (
-        _rows("registry", "recipient", "contact"),
-        _rows("eligibility", "recipient", "contact"),
-        _rows("payout", "decision", "contact"),
-        _rows("notify", "contact", "contact"),
-    ),
-    "particulars": (),
-}
-
-app = typer.Typer(no_args_is_help=True, help="Keys of personal data: list, rotate, destroy, and parts for services.")
+app = typer.Typer(
+    no_args_is_help=True, help="Keys of personal data: list, rotate, reseal, destroy, and parts for services."
+)
+app.command("reseal")(reseal_command)
 
 KeyPath = Annotated[Path | None, typer.Option("--keys", help="The main key file; default SALUR_KEYS.", dir_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -117,14 +76,26 @@ def destroy(
     key_id: Annotated[str, typer.Argument(metavar="KEYID", help="As `salur keys list` shows it.")],
     keys: KeyPath = None,
     yes: Annotated[bool, typer.Option("--yes", help="Needed: nothing brings a key back.")] = False,
+    lose_letters: Annotated[
+        bool, typer.Option("--lose-dead-letters", help="Also where dead letters that wait are lost with it.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Destroy a retired key: what it sealed is erased everywhere, for good. Refused while current rows depend on it."""
+    """Destroy a retired key: what it sealed is erased everywhere, for good.
+
+    Refused while current rows depend on it, or dead letters that nobody has put back.
+    """
     path = keys or default_path()
     kind, _ = keyfile.find(keyfile.read(path), key_id)
     if not yes:
         raise SalurError(f"{key_id} ({kind}) would be destroyed for good", hint="say it with --yes")
-    tombstone = keyfile.destroy(path, key_id, in_use=lambda key: asyncio.run(count_dependents(kind, key)))
+
+    def in_use(key: str) -> Mapping[str, int]:
+        if kind == "recovery" and not lose_letters:
+            _refuse_to_lose_letters(key)
+        return asyncio.run(count_dependents(kind, key))
+
+    tombstone = keyfile.destroy(path, key_id, in_use=in_use)
     if json:
         _print_json(tombstone.model_dump())
     else:
@@ -157,30 +128,19 @@ def public(keys: KeyPath = None) -> None:
     typer.echo(document.model_dump_json(indent=1))
 
 
-async def count_dependents(kind: Kind, key_id: str) -> Mapping[str, int]:
-    """How many current rows of each place depend on the key. Raises SalurError when that cannot be found out."""
-    if kind not in DEPENDENTS:
-        raise SalurError(f"nobody has said which rows depend on {kind} keys: none is destroyed")
-    if not DEPENDENTS[kind]:
-        return {}
-    given = PostgresSettings()
-    settings = given if "postgres" in given.model_fields_set else resolve()
-    counts: dict[str, int] = {}
-    for dependent in DEPENDENTS[kind]:
-        try:
-            connection = await asyncpg.connect(settings.url(dependent.service), timeout=10)
-            try:
-                counts[f"{dependent.service}: {dependent.what}"] = await connection.fetchval(
-                    dependent.sql, f"{key_id}."
-                )
-            finally:
-                await connection.close()
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            raise SalurError(
-                f"the database of {dependent.service} does not say what depends on {key_id}: {type(error).__name__}",
-                hint="nothing was destroyed; SALUR_POSTGRES says where the databases are",
-            ) from error
-    return counts
+def _refuse_to_lose_letters(key_id: str) -> None:
+    """Dead letters are kept for ever, and are the only place where what could not be processed still is.
+
+    Raises KeyInUse, and Away where Kafka does not answer.
+    """
+    waiting = asyncio.run(waiting_under(resolve(), key_id))
+    if waiting:
+        listed = ", ".join(f"{service} {count:,}" for service, count in waiting.items())
+        raise KeyInUse(
+            f"dead letters that were not put back are sealed with key {key_id}: {listed}",
+            hint="`salur dlq list --waiting` shows them, `salur dlq replay` puts them back; --lose-dead-letters gives "
+            "them up",
+        )
 
 
 def _kind(text: str) -> Kind:

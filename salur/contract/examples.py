@@ -25,6 +25,7 @@ from shared.events import (
     PayoutQueued,
     RecipientFlagged,
     RecipientRegistered,
+    RecipientResealed,
     RegistrationRejected,
     RegistrationSubmitted,
     RegistrationUnchanged,
@@ -102,6 +103,14 @@ _DATA: dict[type[Data], dict[str, Any]] = {
     RecipientFlagged: {
         "revision": 1,
         "submission": {**_SUBMISSION, "source": "dukcapil"},
+        "flags": _box("eli", 292),
+    },
+    RecipientResealed: {
+        "revision": 1,
+        "eligibility": _box("eli", 292),
+        "payment": _box("pay", 164),
+        "contact": _box("con", 164),
+        "flag_revision": 1,
         "flags": _box("eli", 292),
     },
     FlagRejected: {"submission": {**_SUBMISSION, "source": "dukcapil"}, "problems": _PROBLEMS},

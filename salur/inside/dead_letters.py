@@ -1,12 +1,13 @@
-"""Which dead letters an operator means: found by their ids over all services."""
+"""Which dead letters an operator means: found by their ids, or by the key they are sealed with, over all services."""
 
 from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer
 
 from salur.inside.options import NotFound
-from shared.events.topics import STAGES
-from shared.runtime.letters import Letter, letters
+from shared.events.topics import STAGES, Service
+from shared.reading import consumer
+from shared.runtime.letters import Letter, letters, replays
 from shared.settings import KafkaSettings
 
 
@@ -30,3 +31,18 @@ async def find(client: AIOKafkaConsumer, settings: KafkaSettings, wanted: Collec
         if len(matching) > 1:
             raise NotFound(f"{len(matching)} dead letters begin with {text}", hint="give the whole id")
     return {text: matching[0] for text, matching in found.items()}
+
+
+async def waiting_under(settings: KafkaSettings, key_id: str) -> dict[Service, int]:
+    """How many dead letters of each service have their body under this key and were not put back. Raises Away.
+
+    What was put back before the replay topic's retention counts as waiting: nobody remembers it.
+    """
+    waiting: dict[Service, int] = {}
+    async with consumer(settings) as client:
+        for service in STAGES:
+            back = await replays(client, settings, service)
+            async for letter in letters(client, settings, service):
+                if letter.data.body is not None and letter.data.body.key_id == key_id and letter.id not in back:
+                    waiting[service] = waiting.get(service, 0) + 1
+    return waiting

@@ -29,6 +29,8 @@ class Credentials(BaseModel):
     carrier_secret: str = Field(default_factory=_token)
     officer_token: str = Field(default_factory=_token)
     """Who has it may propose and approve cycles."""
+    reseal_token: str = Field(default_factory=_token)
+    """Who has it may have the registry seal values anew, with the keys in use."""
     issuer_secret: str = Field(default_factory=_token)
     """The console proves itself with it to the simulated issuer of officers' tokens."""
     portal_secret: str = Field(default_factory=_token)

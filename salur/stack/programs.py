@@ -293,6 +293,10 @@ def _knows_officers(context: Context) -> dict[str, str]:
     return {"SALUR_OFFICER_TOKEN": context.credentials.officer_token}
 
 
+def _knows_keeper(context: Context) -> dict[str, str]:
+    return {"SALUR_RESEAL_TOKEN": context.credentials.reseal_token}
+
+
 def _knows_console(context: Context) -> dict[str, str]:
     """Where the acts of officers go, and how the console proves itself to the officers' issuer."""
     return {
@@ -308,6 +312,7 @@ _OUTSIDE: dict[str, Callable[[Context], dict[str, str]]] = {
     "bank": _knows_bank,
     "carrier": _knows_carrier,
     "officers": _knows_officers,
+    "keeper": _knows_keeper,
     "lookup": _knows_lookup,
     "console": _knows_console,
 }
@@ -365,7 +370,9 @@ PROGRAMS: tuple[Program, ...] = (
             *("--redirect", f"{context.url(PUBLIC)}/console/signed-in"),
         ),
     ),
-    service("registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources",)),
+    service(
+        "registry", opens=("identity", "submission", "eligibility", "payment", "contact"), knows=("sources", "keeper")
+    ),
     service("eligibility", opens=("eligibility", "particulars")),
     service("payout", opens=("payment",), knows=("bank", "officers")),
     service("notify", opens=("contact", "access"), knows=("carrier",)),

@@ -1,5 +1,6 @@
-"""Registrations and flags in, decisions out."""
+"""Registrations and flags in, decisions out. What is known comes again under newer keys: nothing follows from that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from services.eligibility.domain.facts import Facts, FactsInvalid
 from shared.errors import CannotOpen, KeyMissing
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
-from shared.events.registrations import RecipientFlagged, RecipientRegistered
+from shared.events.registrations import RecipientFlagged, RecipientRegistered, RecipientResealed
+from shared.runtime.resealed import flags_in, values_in
 from shared.runtime.stage import Batch, KeyAway, Unusable
 
 
@@ -26,10 +28,20 @@ class Handler:
     async def handle(self, batch: Batch, tx: asyncpg.Connection) -> list[Event[EligibilityDecided]]:
         """Raises Unusable with the events whose facts do not open, KeyAway with those whose key is not here, Meanwhile
         and KeyMissing (trouble)."""
-        opened = self._opened(batch)
+        news = Batch([one for one in batch if one.event.type != RecipientResealed.TYPE], batch.at)
+        opened = self._opened(news)
+        rows = await store.lock_recipients(tx, sorted({event.subject for _, event in batch}))
+        answers = await self._decide(news, opened, rows, tx) if len(news) else []
+        if len(news) < len(batch):
+            await store.reseal(tx, values_in(batch), flags_in(batch))
+        return answers
+
+    async def _decide(
+        self, batch: Batch, opened: Sequence[Any], locked: Sequence[store.Recipient], tx: asyncpg.Connection
+    ) -> list[Event[EligibilityDecided]]:
+        named = {event.subject for _, event in batch}
+        rows = [row for row in locked if row.recipient_id in named]
         registrations = batch.of(RecipientRegistered)
-        recipients = sorted({event.subject for _, event in batch})
-        rows = await store.lock_recipients(tx, recipients)
         joining = {event.data.family_id for event in registrations}
         casefile = await Casefile.open(self.office, batch.at, tx, rows, joining)
         answers: list[Event[EligibilityDecided]] = []

@@ -22,10 +22,11 @@ from services.eligibility.settings import EligibilitySettings
 from services.eligibility.store import CurrentDecision
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
-from shared.events.registrations import RecipientFlagged, RecipientRegistered
+from shared.events.registrations import RecipientFlagged, RecipientRegistered, RecipientResealed
 from shared.events.topics import Service
 from shared.privacy.keyring import Keyring
 from shared.runtime.recovery import CannotRecover
+from shared.runtime.resealed import flags_in, values_in
 from shared.runtime.stage import Received
 
 PEOPLE_AT_ONCE: Final = 500
@@ -64,18 +65,22 @@ class EligibilityRecovery:
         for _, event in received:
             registration_revision, flag_revision = rest_on.get(event.subject, (0, 0))
             data = event.data
+            if isinstance(data, RecipientResealed):
+                continue
             if isinstance(data, RecipientFlagged):
                 if data.revision <= flag_revision:
                     flags.append((event.subject, data.revision, data.flags.value))
             elif data.revision <= registration_revision:
                 registrations.append(_registration(event))
         await recovery_store.keep_found(tx, registrations, flags)
+        await recovery_store.keep_resealed(tx, values_in(received), flags_in(received))
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
         await self._sum_up(tx)
         await self._refuse_older_rules(tx)
         office = Office(self.rules, await store.take_rulebook(tx, self.rules), self.keyring, self.zone)
         self._summary["recipients"] = await recovery_store.import_recipients(tx, office.rulebook_id)
+        await recovery_store.import_resealed(tx)
         if missing := await recovery_store.not_found(tx):
             raise CannotRecover(
                 f"recipients were decided on registrations or flags that recipient.registered and recipient.flagged do "

@@ -6,14 +6,14 @@ from services.eligibility.handler import Handler
 from services.eligibility.metrics import count_decisions
 from services.eligibility.settings import EligibilitySettings
 from services.eligibility.worker import Sweep
-from shared.events.registrations import RecipientFlagged, RecipientRegistered
+from shared.events.registrations import RecipientFlagged, RecipientRegistered, RecipientResealed
 from shared.privacy.keyring import Keyring
 from shared.runtime.emit import Outbox
 from shared.runtime.service import Service
 from shared.runtime.stage import Stage
 from shared.runtime.worker import Worker
 
-INPUTS = (RecipientRegistered.TYPE, RecipientFlagged.TYPE)
+INPUTS = (RecipientRegistered.TYPE, RecipientFlagged.TYPE, RecipientResealed.TYPE)
 
 
 async def build(outbox: Outbox, keyring: Keyring, settings: EligibilitySettings | None = None) -> Service:

@@ -9,6 +9,7 @@ import asyncpg
 
 from services.eligibility.rulebook import Rulebook
 from shared.errors import SalurError, Trouble
+from shared.runtime.resealed import FlagValues, Values
 
 
 class Registered(NamedTuple):
@@ -284,6 +285,58 @@ async def put_payees(
             """,
             *_columns(turned),
         )
+
+
+async def reseal(tx: asyncpg.Connection, values: Sequence[Values], flags: Sequence[FlagValues]) -> None:
+    """The same values under newer keys, for locked recipients whose registration, or flags, are of that revision."""
+    if values:
+        await tx.execute(
+            reseal_values(
+                """
+                SELECT *
+                FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+                    AS n (recipient_id, revision, sequence, eligibility, payment, contact)
+                """
+            ),
+            *_columns(values),
+        )
+    if flags:
+        await tx.execute(
+            reseal_flags(
+                """
+                SELECT *
+                FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
+                    AS n (recipient_id, revision, sequence, flags)
+                """
+            ),
+            *_columns(flags),
+        )
+
+
+def reseal_values(source: str) -> str:
+    """`source` selects the fields of Values, each registration once. A value is only ever replaced by a value."""
+    return f"""
+        UPDATE recipient AS r
+        SET eligibility = coalesce(n.eligibility, r.eligibility),
+            payment = CASE WHEN r.payment IS NOT NULL THEN coalesce(n.payment, r.payment) END,
+            contact = CASE WHEN r.contact IS NOT NULL THEN coalesce(n.contact, r.contact) END,
+            values_resealed_by = n.sequence,
+            values_resealed_revision = n.revision
+        FROM ({source}) AS n
+        WHERE r.recipient_id = n.recipient_id AND r.registration_revision = n.revision AND n.revision > 0
+            AND n.sequence >= coalesce(r.values_resealed_by, 0)
+    """
+
+
+def reseal_flags(source: str) -> str:
+    """`source` selects the fields of FlagValues, each flag revision once."""
+    return f"""
+        UPDATE recipient AS r
+        SET flags = n.flags, flags_resealed_by = n.sequence, flags_resealed_revision = n.revision
+        FROM ({source}) AS n
+        WHERE r.recipient_id = n.recipient_id AND r.flag_revision = n.revision AND n.revision > 0
+            AND n.sequence >= coalesce(r.flags_resealed_by, 0)
+    """
 
 
 def _recipient(row: asyncpg.Record) -> Recipient:

@@ -28,10 +28,18 @@ from shared.events.access import CodeIssued
 from shared.events.eligibility import EligibilityDecided
 from shared.events.envelope import Event
 from shared.events.payouts import PayoutConfirmed, PayoutFailed
+from shared.events.registrations import RecipientResealed
 from shared.privacy.sealed import Sealed
+from shared.runtime.resealed import Values, values_in
 from shared.runtime.stage import Batch
 
-INPUTS: Final = (EligibilityDecided.TYPE, PayoutConfirmed.TYPE, PayoutFailed.TYPE, CodeIssued.TYPE)
+INPUTS: Final = (
+    EligibilityDecided.TYPE,
+    PayoutConfirmed.TYPE,
+    PayoutFailed.TYPE,
+    CodeIssued.TYPE,
+    RecipientResealed.TYPE,
+)
 
 Decided = Event[EligibilityDecided]
 Paid = Event[PayoutConfirmed] | Event[PayoutFailed]
@@ -54,6 +62,8 @@ class Handler:
             await self._payouts(batch, payouts, tx)
         if codes := batch.of(CodeIssued):
             await self._codes(batch, codes, tx)
+        if values := values_in(batch):
+            await store.reseal_contacts(tx, with_unregistered(values))
         return ()
 
     async def _decisions(self, batch: Batch, decisions: Sequence[Decided], tx: asyncpg.Connection) -> None:
@@ -145,6 +155,15 @@ class Handler:
             correlation_id=cause.correlation_id,
             traceparent=cause.traceparent,
         )
+
+
+def with_unregistered(values: Sequence[Values]) -> list[Values]:
+    """Also for contacts of which only a payout told so far: of each recipient the last registration's."""
+    newest: dict[str, Values] = {}
+    for row in values:
+        if row.recipient_id not in newest or newest[row.recipient_id].sequence < row.sequence:
+            newest[row.recipient_id] = row
+    return [*values, *(row._replace(revision=0) for row in newest.values())]
 
 
 async def _existing(

@@ -15,12 +15,13 @@ import asyncpg
 from services.notify import recovery_store
 from services.notify.domain.purposes import CODE, DECISIONS, about_payout
 from services.notify.domain.states import Fact, Milestone, State
-from services.notify.handler import INPUTS, Handler
+from services.notify.handler import INPUTS, Handler, with_unregistered
 from services.notify.progress import Report, apply, event_of
 from services.notify.recovery_store import Imported, ToldMilestone
 from shared.events.envelope import Event
 from shared.events.topics import Service
 from shared.runtime.emit import Transaction
+from shared.runtime.resealed import values_in
 from shared.runtime.stage import Batch, Received
 
 MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
@@ -50,8 +51,10 @@ class NotifyRecovery:
     async def read_again(self, tx: asyncpg.Connection, received: Sequence[Received]) -> None:
         at = max(event.time for _, event in received)
         await self._handler(Batch(received, at), tx)
+        await recovery_store.keep_resealed(tx, with_unregistered(values_in(received)))
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
+        await recovery_store.reseal_found(tx)
         await recovery_store.add_unknown_messages(tx)
         async for told, rows in recovery_store.messages_told(tx):
             imported, lost = _imported(told, rows)

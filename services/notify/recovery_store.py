@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import asyncpg
 
+from services.notify.store import reseal
+from shared.runtime.resealed import Values
+
 MESSAGES_AT_ONCE = 500
 
 
@@ -50,12 +53,32 @@ async def prepare(tx: asyncpg.Connection) -> None:
             revision int, code text, at timestamptz, cause_id text, correlation_id text, traceparent text
         ) ON COMMIT DROP;
         CREATE TEMP TABLE touched_message (message_id text PRIMARY KEY) ON COMMIT DROP;
+        CREATE TEMP TABLE found_values (
+            recipient_id text, revision int, sequence bigint, eligibility text, payment text, contact text
+        ) ON COMMIT DROP;
         """
     )
 
 
 async def keep_told(tx: asyncpg.Connection, rows: Sequence[ToldMilestone]) -> None:
     await tx.copy_records_to_table("told_milestone", records=rows, columns=ToldMilestone._fields)
+
+
+async def keep_resealed(tx: asyncpg.Connection, rows: Sequence[Values]) -> None:
+    await tx.copy_records_to_table("found_values", records=rows, columns=Values._fields)
+
+
+async def reseal_found(tx: asyncpg.Connection) -> None:
+    """Contacts under the newest keys: some were told before the decision that brought them was read again."""
+    await tx.execute(
+        reseal(
+            """
+            SELECT DISTINCT ON (recipient_id, revision) recipient_id, revision, sequence, contact
+            FROM found_values
+            ORDER BY recipient_id, revision, sequence DESC
+            """
+        )
+    )
 
 
 async def add_unknown_messages(tx: asyncpg.Connection) -> None:

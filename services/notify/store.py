@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import asyncpg
 
+from shared.runtime.resealed import Values
+
 
 class ContactRow(NamedTuple):
     recipient_id: str
@@ -95,6 +97,41 @@ async def keep_contacts(tx: asyncpg.Connection, rows: Sequence[ContactRow]) -> N
         """,
         *_columns(rows, 3),
     )
+
+
+async def reseal_contacts(tx: asyncpg.Connection, rows: Sequence[Values]) -> None:
+    """The same contacts under newer keys, where the registration is the same; where none is kept none comes."""
+    await tx.execute(
+        reseal(
+            """
+            SELECT *
+            FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
+                AS n (recipient_id, revision, sequence, contact)
+            """
+        ),
+        [row.recipient_id for row in rows],
+        [row.revision for row in rows],
+        [row.sequence for row in rows],
+        [row.contact for row in rows],
+    )
+
+
+def reseal(source: str) -> str:
+    """`source` selects recipient_id, revision, sequence and contact, each registration once."""
+    return f"""
+        WITH locked AS MATERIALIZED (
+            SELECT n.*
+            FROM ({source}) AS n
+            JOIN contact AS c ON (c.recipient_id, c.registration_revision) = (n.recipient_id, n.revision)
+            WHERE c.contact IS NOT NULL AND n.contact IS NOT NULL AND n.sequence >= coalesce(c.resealed_by, 0)
+            ORDER BY c.recipient_id
+            FOR NO KEY UPDATE OF c
+        )
+        UPDATE contact AS c
+        SET contact = n.contact, resealed_by = n.sequence, resealed_revision = n.revision
+        FROM locked AS n
+        WHERE c.recipient_id = n.recipient_id
+    """
 
 
 async def keep_reasons(tx: asyncpg.Connection, rows: Sequence[ReasonRow]) -> None:

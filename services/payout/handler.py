@@ -1,15 +1,21 @@
-"""Decisions come in and are kept; what follows from them is the sweep's work, under the lock of a cycle."""
+"""Decisions come in and are kept; what follows from them is the sweep's work, under the lock of a cycle.
+
+What is sealed of them comes again under newer keys. Nothing follows from that.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
-from services.payout.store import decisions
+from services.payout.store import decisions, resealing
 from services.payout.store.decisions import DecisionRow
-from shared.events import EligibilityDecided, Event
+from shared.events import EligibilityDecided, Event, RecipientResealed
+from shared.runtime.resealed import values_in
 from shared.runtime.stage import Batch
+
+INPUTS: Final = (EligibilityDecided.TYPE, RecipientResealed.TYPE)
 
 
 async def handle(batch: Batch, tx: asyncpg.Connection) -> Sequence[Event[Any]]:
@@ -20,6 +26,8 @@ async def handle(batch: Batch, tx: asyncpg.Connection) -> Sequence[Event[Any]]:
     rows = newest((event, batch.at) for event in batch.of(EligibilityDecided))
     if rows:
         await decisions.upsert(tx, rows)
+    if values := values_in(batch):
+        await resealing.reseal(tx, values)
     return []
 
 
@@ -54,4 +62,5 @@ def _row(event: Event[EligibilityDecided], received_at: datetime) -> DecisionRow
         cause.event_id,
         cause.correlation_id,
         cause.traceparent,
+        data.registration_revision,
     )

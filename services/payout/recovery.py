@@ -18,10 +18,10 @@ from services.payout import events as payout_events
 from services.payout.configuration import Configuration
 from services.payout.domain import ledger as books
 from services.payout.domain.states import CycleState, PayoutState
-from services.payout.handler import newest
+from services.payout.handler import INPUTS, newest
 from services.payout.retelling import Retelling
 from services.payout.settings import PayoutSettings
-from services.payout.store import cycles, decisions, doubts, payouts
+from services.payout.store import cycles, decisions, doubts, payouts, resealing
 from services.payout.store import recovery as store
 from services.payout.store.doubts import Superseded
 from services.payout.store.recovery import ToldPayout
@@ -38,6 +38,7 @@ from shared.events import (
 )
 from shared.events.topics import Service
 from shared.runtime.recovery import CannotRecover
+from shared.runtime.resealed import values_in
 from shared.runtime.stage import Received
 
 LOST: Final = "lost in a restore"
@@ -67,7 +68,7 @@ class PayoutRecovery:
 
     configuration: Configuration
     service: Service = "payout"
-    inputs: tuple[str, ...] = (EligibilityDecided.TYPE,)
+    inputs: tuple[str, ...] = INPUTS
     until: datetime | None = None
     _proposed: dict[str, Event[CycleProposed]] = field(default_factory=dict)
     _approved: dict[str, Event[CycleApproved]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class PayoutRecovery:
         """Raises ConfigurationInvalid."""
         configuration.fits_unfinished(self.configuration, await payouts.unfinished_keys(tx))
         await store.prepare(tx)
+        await resealing.prepare(tx)
 
     async def told(self, tx: asyncpg.Connection, events: Sequence[Event[Any]]) -> None:
         rows = []
@@ -98,6 +100,7 @@ class PayoutRecovery:
         self._note_superseded(decided, known)
         if rows:
             await decisions.upsert(tx, rows)
+        await resealing.keep(tx, values_in(received))
 
     def _note_superseded(self, decided: Sequence[Event[EligibilityDecided]], known: Mapping[Key, Any]) -> None:
         """A decision that could be ordered was followed by another: the lost database may have acted on both."""
@@ -115,6 +118,7 @@ class PayoutRecovery:
                 self._superseded[key].add(after[2])
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
+        await resealing.reseal_found(tx)
         yield await self._import_cycles(tx)
         retelling = Retelling(self.configuration, {row["cycle"]: row for row in await cycles.every(tx)})
         async for told in store.payouts_told(tx):

@@ -8,12 +8,11 @@ from services.payout import api, configuration, metrics
 from services.payout.channels.bulk_bank import BulkBank
 from services.payout.doubts import DoubtWorker
 from services.payout.gathering import Gathering, gathering
-from services.payout.handler import handle
+from services.payout.handler import INPUTS, handle
 from services.payout.settings import PayoutSettings
 from services.payout.store import cycles, orders, payouts
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
-from shared.events import EligibilityDecided
 from shared.officers import Access, Verifier
 from shared.privacy.keyring import Keyring
 from shared.runtime.emit import Outbox
@@ -73,7 +72,7 @@ def build_with(settings: PayoutSettings) -> Callable[[Outbox, Keyring], Awaitabl
                 await channel.close()
 
         return Service(
-            Stage("payout", (EligibilityDecided.TYPE,), handle),
+            Stage("payout", INPUTS, handle),
             tuple(workers),
             (api.router(outbox, known, settings.officer_token, Access(Verifier(settings))),),
             close,

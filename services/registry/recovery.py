@@ -17,7 +17,7 @@ from services.registry.domain.checks import Facts, Flagging
 from services.registry.domain.fold import Flag
 from services.registry.handler import SERVICE, Handler, id_reused
 from services.registry.reading import Read, source_of
-from services.registry.recovery_store import Found, Key, ToldAnswer, ToldRecipient, ToldReused
+from services.registry.recovery_store import Found, Key, ToldAnswer, ToldRecipient, ToldResealed, ToldReused
 from services.registry.service import make_handler
 from services.registry.settings import Settings
 from services.registry.settling import stated
@@ -27,6 +27,7 @@ from shared.events import (
     FlagRejected,
     RecipientFlagged,
     RecipientRegistered,
+    RecipientResealed,
     RegistrationRejected,
     RegistrationUnchanged,
 )
@@ -69,6 +70,8 @@ class RegistryRecovery:
         await recovery_store.prepare(tx)
 
     async def told(self, tx: asyncpg.Connection, events: Sequence[Event[Any]]) -> None:
+        await recovery_store.keep_resealed(tx, [_resealed(e) for e in events if e.type == RecipientResealed.TYPE])
+        events = [event for event in events if event.type in _ANSWERS]
         reused = [event for event in events if _says_reused(event)]
         await recovery_store.keep(
             tx,
@@ -115,6 +118,7 @@ class RegistryRecovery:
             )
         self._summary["submissions_answered"] = await recovery_store.import_answers(tx)
         self._summary["recipients"] = await recovery_store.import_recipients(tx)
+        self._summary["sealed_anew"] = await recovery_store.import_resealed(tx)
         if changes := await self._lost_changes(tx):
             told = await self.handler.handle(Batch(changes, at), tx)
             self._summary["lost_events_told_again"] = len(told)
@@ -229,3 +233,9 @@ def _recipient(event: Event[RecipientRegistered]) -> ToldRecipient:
         data.payment.value if data.payment else None,
         data.contact.value if data.contact else None,
     )
+
+
+def _resealed(event: Event[RecipientResealed]) -> ToldResealed:
+    data = event.data
+    parts = (data.eligibility, data.payment, data.contact)
+    return ToldResealed(event.subject, data.revision, *(part.value if part else None for part in parts))

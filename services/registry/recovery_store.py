@@ -51,6 +51,16 @@ class ToldRecipient(NamedTuple):
     contact: str | None
 
 
+class ToldResealed(NamedTuple):
+    """What `recipient.resealed` says of a registration's values."""
+
+    recipient_id: str
+    revision: int
+    eligibility: str | None
+    payment: str | None
+    contact: str | None
+
+
 class Found(NamedTuple):
     """The submission behind an answer, as it was read again. `facts_digest` of a valid registration."""
 
@@ -75,6 +85,10 @@ async def prepare(tx: asyncpg.Connection) -> None:
             recipient_id text, revision int, registered_at timestamptz, source text, id text, submitted_at timestamptz,
             family_id text, village text, decile int, eligibility text, payment text, contact text
         ) ON COMMIT DROP;
+        CREATE TEMP TABLE told_resealed (
+            number bigint GENERATED ALWAYS AS IDENTITY, recipient_id text, revision int, eligibility text,
+            payment text, contact text
+        ) ON COMMIT DROP;
         CREATE TEMP TABLE told_flags (recipient_id text, revision int) ON COMMIT DROP;
         CREATE TEMP TABLE found (
             source text, id text, content_digest bytea, facts_digest bytea, recipient_id text, submitted_at timestamptz,
@@ -96,6 +110,11 @@ async def keep(
     await tx.copy_records_to_table("told_reused", records=reused, columns=ToldReused._fields)
     await tx.copy_records_to_table("told_recipient", records=recipients, columns=ToldRecipient._fields)
     await tx.copy_records_to_table("told_flags", records=flags, columns=("recipient_id", "revision"))
+
+
+async def keep_resealed(tx: asyncpg.Connection, rows: Sequence[ToldResealed]) -> None:
+    """In the order in which they were told."""
+    await tx.copy_records_to_table("told_resealed", records=rows, columns=ToldResealed._fields)
 
 
 async def import_people(tx: asyncpg.Connection) -> None:
@@ -247,6 +266,26 @@ async def import_recipients(tx: asyncpg.Connection) -> int:
             family_id = excluded.family_id, village = excluded.village, decile = excluded.decile,
             eligibility = excluded.eligibility, payment = excluded.payment, contact = excluded.contact
         WHERE r.revision < excluded.revision
+        """
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def import_resealed(tx: asyncpg.Connection) -> int:
+    """What was told last of the registration that stands: its values under a newer key."""
+    status = await tx.execute(
+        """
+        UPDATE recipient AS r
+        SET eligibility = n.eligibility,
+            payment = CASE WHEN r.payment IS NOT NULL THEN n.payment END,
+            contact = CASE WHEN r.contact IS NOT NULL THEN n.contact END
+        FROM (
+            SELECT DISTINCT ON (recipient_id, revision) *
+            FROM told_resealed
+            WHERE revision > 0
+            ORDER BY recipient_id, revision, number DESC
+        ) AS n
+        WHERE (r.recipient_id, r.revision) = (n.recipient_id, n.revision)
         """
     )
     return int(status.rpartition(" ")[2])

@@ -1,5 +1,6 @@
 """The parts of the registry, put together."""
 
+from services.registry import resealing_api
 from services.registry.api import make_router
 from services.registry.fingerprint import Fingerprint
 from services.registry.handler import SERVICE, Handler
@@ -21,7 +22,10 @@ async def build(settings: Settings, outbox: Outbox, keyring: Keyring) -> Service
     sources = Sources.load(settings.sources)
     return Service(
         stage=Stage(SERVICE, sources.topics(), make_handler(sources, keyring).handle),
-        routers=(make_router(outbox, keyring, sources, Fingerprint(keyring), Access(Verifier(settings))),),
+        routers=(
+            make_router(outbox, keyring, sources, Fingerprint(keyring), Access(Verifier(settings))),
+            resealing_api.router(outbox, keyring, settings.reseal_token),
+        ),
     )
 
 

@@ -165,8 +165,7 @@ class Settling:
         self, recipient: str, indexes: Sequence[int], read: Sequence[Read], before: Flags, verdicts: Verdicts
     ) -> None:
         after = settle_flags(before, [stated(read[i]) for i in indexes])
-        standing = orjson.dumps([code for code in FLAG_CODES if code in after.standing])
-        sealed = self.keyring.seal("eligibility", standing, recipient=recipient, schema=FLAGS_SCHEMA)
+        sealed = seal_flags(self.keyring, recipient, after)
         verdicts.flag_rows.extend(
             store.FlagRow(recipient, code, flag.raised, flag.won_by.since, *flag.won_by.submission)
             for code, flag in after.by_code.items()
@@ -178,6 +177,12 @@ class Settling:
             verdicts.events[index] = RecipientFlagged(
                 revision=after.revision, submission=ref(read[index]), flags=sealed
             )
+
+
+def seal_flags(keyring: Keyring, recipient: str, flags: Flags) -> Sealed:
+    """The flags that stand, for eligibility. Raises KeyMissing."""
+    standing = orjson.dumps([code for code in FLAG_CODES if code in flags.standing])
+    return keyring.seal("eligibility", standing, recipient=recipient, schema=FLAGS_SCHEMA)
 
 
 def _facts(one: Read) -> Facts:

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Idr = Annotated[int, Field(ge=0, le=10**15, description="Integer rupiah")]
 Revision = Annotated[int, Field(ge=1, description="Grows by one with every event about this aggregate")]
+RevisionOrNone = Annotated[int, Field(ge=0, description="A revision; 0 before the first")]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$", description="Stable machine-readable code")]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="A configured name, such as a programme's")

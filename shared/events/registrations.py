@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.model import Code, Data, Decile, FamilyId, Part, Revision, Text, Utc, VillageCode
+from shared.events.model import Code, Data, Decile, FamilyId, Part, Revision, RevisionOrNone, Text, Utc, VillageCode
 from shared.privacy.hpke import SealedSubmission
 from shared.privacy.sealed import Sealed
 
@@ -89,6 +89,22 @@ class RecipientFlagged(Data):
     revision: Revision
     submission: SubmissionRef
     flags: Sealed = Field(description="JSON list of flag codes, sealed for `eligibility`")
+
+
+class RecipientResealed(Data):
+    """What stands on a person, under the keys in use now: for whoever keeps it under older ones. Nothing else is new.
+
+    Each value belongs to one revision; who keeps another revision leaves it alone. The answer to no submission.
+    """
+
+    TYPE: ClassVar[str] = "recipient.resealed"
+
+    revision: RevisionOrNone = Field(description="Of the registration that the values belong to; 0: there is none")
+    eligibility: Sealed | None = Field(default=None, description="As on recipient.registered of this revision")
+    payment: Sealed | None = Field(default=None, description="As on recipient.registered of this revision")
+    contact: Sealed | None = Field(default=None, description="As on recipient.registered of this revision")
+    flag_revision: RevisionOrNone = Field(description="Of the flags; 0: no flag was ever stated")
+    flags: Sealed | None = Field(default=None, description="As on recipient.flagged of this flag revision")
 
 
 class FlagRejected(Data):

@@ -34,6 +34,7 @@ from shared.events.registrations import (
     FlagSubmitted,
     RecipientFlagged,
     RecipientRegistered,
+    RecipientResealed,
     RegistrationRejected,
     RegistrationSubmitted,
     RegistrationUnchanged,
@@ -118,7 +119,14 @@ class Topic(NamedTuple):
 
 
 _FLOW: dict[Service, tuple[type[Data], ...]] = {
-    "registry": (RecipientRegistered, RegistrationUnchanged, RegistrationRejected, RecipientFlagged, FlagRejected),
+    "registry": (
+        RecipientRegistered,
+        RegistrationUnchanged,
+        RegistrationRejected,
+        RecipientFlagged,
+        FlagRejected,
+        RecipientResealed,
+    ),
     "eligibility": (EligibilityDecided,),
     "payout": (
         CycleProposed,

@@ -115,11 +115,14 @@ def destroy(
             )
         if users := {where: count for where, count in in_use(key_id).items() if count}:
             listed = ", ".join(f"{where} ({count})" for where, count in sorted(users.items()))
-            raise KeyInUse(f"current values depend on key {key_id}: {listed}", hint="reseal them first")
+            raise KeyInUse(
+                f"current values depend on key {key_id}: {listed}",
+                hint=f"`salur keys reseal {key_id}` seals them anew first",
+            )
         tombstone = Tombstone(id=key_id, kind=kind, destroyed_at=at)
         left = tuple(k for k in file.keys[kind] if k.id != key_id)
         keys = {**file.keys, kind: left}
-        save(file.model_copy(update={"keys": keys, "destroyed": (*file.destroyed, tombstone)}))
+        save(file.model_copy(update={"keys": keys, "destroyed": (*file.destroyed, tombstone)}), parts_first=True)
         return tombstone
 
 
@@ -181,19 +184,23 @@ def _random(length_bytes: int) -> str:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[tuple[KeyFile, Callable[..., None]]]:
-    """One change at a time; the main file first, so that no part ever holds a key that the main file lacks."""
+    """One change at a time. A part never holds a key that the main file lacks, wherever a change is cut off: what is
+    added comes into the main file first, and what is destroyed leaves it last, so that it can be destroyed again."""
     real = path.resolve()
     with _locked(real.parent):
         file = read(path)
         if file.part:
             raise SalurError(f"{path} is a part of a key file", hint="change the main file; its parts follow")
 
-        def save(changed: KeyFile, *, new_part: str = "") -> None:
-            _replace(real, changed)
+        def save(changed: KeyFile, *, new_part: str = "", parts_first: bool = False) -> None:
+            if not parts_first:
+                _replace(real, changed)
             for part in changed.parts:
                 out = real.parent / part.path
                 if out.exists() or part.path == new_part:  # a part that somebody removed stays removed
                     _replace(out, changed.only(part.holds))
+            if parts_first:
+                _replace(real, changed)
 
         yield file, save
 

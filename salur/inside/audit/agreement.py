@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from salur.inside.audit.spill import ANY
 from shared.events.model import Data
 from shared.events.topics import Service
 
 Json: TypeAlias = dict[str, Any]
-"""A CloudEvent as it was parsed."""
+"""A CloudEvent as it was parsed, with the `sequence` that it carries in its header."""
 
 
 class Says(NamedTuple):
@@ -33,7 +34,8 @@ class Agreement:
     """`sql` selects key and fields as text, in one schema; `reads` says what events of each topic mean for them.
 
     Of several events about a key the one with the highest rank counts, and among those the `tie`. `once`: there may be
-    only one. `gapless`: the ranks are revisions, 1 and up, none left out and none twice.
+    only one. `gapless`: the ranks are revisions, 1 and up, none left out and none twice. `optional`: an event without a
+    row is right.
     """
 
     table: str
@@ -43,6 +45,7 @@ class Agreement:
     tie: Literal["first", "last"] = "last"
     once: bool = False
     gapless: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,20 @@ def sealed(text: str | None) -> str | None:
 
 def sealed_sql(column: str) -> str:
     return f"left(encode(sha256(convert_to({column}, 'UTF8')), 'hex'), 32)"
+
+
+def unless_sql(otherwise: str, field: str) -> str:
+    """A field that this event need not say where `otherwise` holds: the row took it from another one."""
+    return f"CASE WHEN {otherwise} THEN chr({ord(ANY)}) ELSE {field} END"
+
+
+def resealed(event: Json) -> Iterable[Says]:
+    """What one `recipient.resealed` says, for rows that took their values from it and say so by its sequence."""
+    data = event["data"]
+    parts = (data.get("eligibility"), data.get("payment"), data.get("contact"))
+    if data["revision"]:
+        key = f"{event['subject']}/{event['sequence']}"
+        yield Says(key, 0, (str(data["revision"]), *map(sealed, parts)))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

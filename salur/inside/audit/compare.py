@@ -53,6 +53,8 @@ def _problem(agreement: Agreement, subject: Subject) -> tuple[Kind, Said | None,
     if not said:
         return Kind.ROW_UNTOLD, None, "there is a row, and no event says so"
     counts = _counting(agreement, said)
+    if stands is None and agreement.optional:
+        return None
     if stands is None:
         return Kind.ROW_MISSING, counts, "there is no row, and an event says so"
     if counts.fields != stands and (differing := _differing(agreement.fields, counts.fields, stands)):
@@ -77,7 +79,7 @@ def _differing(names: Iterable[str], said: str, stands: str) -> list[str]:
     return [
         f"{name} is {_shown(row)}, the event says {_shown(event)}"
         for name, event, row in zip(names, said.split(SEPARATOR), stands.split(SEPARATOR), strict=False)
-        if event not in (row, ANY)
+        if event not in (row, ANY) and row != ANY
     ]
 
 

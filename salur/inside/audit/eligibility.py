@@ -11,11 +11,13 @@ from salur.inside.audit.agreement import (
     StageRules,
     micros,
     micros_sql,
+    resealed,
     sealed,
     sealed_sql,
     topic,
+    unless_sql,
 )
-from shared.events import EligibilityDecided, RecipientFlagged, RecipientRegistered
+from shared.events import EligibilityDecided, RecipientFlagged, RecipientRegistered, RecipientResealed
 
 
 def _decision(event: Json) -> Iterable[Says]:
@@ -60,6 +62,16 @@ def _flags(event: Json) -> Iterable[Says]:
     yield Says(event["subject"], data["revision"], (str(data["revision"]), sealed(data["flags"])))
 
 
+def _resealed_flags(event: Json) -> Iterable[Says]:
+    data = event["data"]
+    if data["flag_revision"]:
+        fields = (str(data["flag_revision"]), sealed(data.get("flags")))
+        yield Says(f"{event['subject']}/{event['sequence']}", 0, fields)
+
+
+_VALUES_RESEALED: Final = "values_resealed_revision = registration_revision"
+_FLAGS_RESEALED: Final = "flags_resealed_revision = flag_revision"
+
 RULES: Final = StageRules(
     "eligibility",
     (
@@ -99,20 +111,43 @@ RULES: Final = StageRules(
             ),
             f"""
             SELECT recipient_id, registration_revision::text, {micros_sql("registered_at")}, family_id, village,
-                decile::text, {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}, cause_id
+                decile::text, {unless_sql(_VALUES_RESEALED, sealed_sql("eligibility"))},
+                {unless_sql(_VALUES_RESEALED, sealed_sql("payment"))},
+                {unless_sql(_VALUES_RESEALED, sealed_sql("contact"))}, cause_id
             FROM recipient WHERE registration_revision > 0
             """,
             {topic(RecipientRegistered): _registration},
         ),
         Agreement(
+            "recipient (resealed)",
+            ("registration_revision", "eligibility", "payment", "contact"),
+            f"""
+            SELECT recipient_id || '/' || values_resealed_by, registration_revision::text,
+                {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}
+            FROM recipient WHERE {_VALUES_RESEALED}
+            """,
+            {topic(RecipientResealed): resealed},
+            optional=True,
+        ),
+        Agreement(
             "recipient (flags)",
             ("flag_revision", "flags"),
             f"""
-            SELECT recipient_id, flag_revision::text, {sealed_sql("flags")}
+            SELECT recipient_id, flag_revision::text, {unless_sql(_FLAGS_RESEALED, sealed_sql("flags"))}
             FROM recipient WHERE flag_revision > 0
             """,
             {topic(RecipientFlagged): _flags},
             tie="first",
+        ),
+        Agreement(
+            "recipient (flags resealed)",
+            ("flag_revision", "flags"),
+            f"""
+            SELECT recipient_id || '/' || flags_resealed_by, flag_revision::text, {sealed_sql("flags")}
+            FROM recipient WHERE {_FLAGS_RESEALED}
+            """,
+            {topic(RecipientResealed): _resealed_flags},
+            optional=True,
         ),
     ),
     (

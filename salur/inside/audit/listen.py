@@ -11,7 +11,7 @@ from salur.inside.audit.chain import Accepted
 from salur.inside.audit.result import Finding, Findings, Kind
 from salur.inside.audit.spill import Spill, packed
 from shared.events.dead_letters import DeadLetter
-from shared.events.topics import Service
+from shared.events.topics import SEQUENCE_HEADER, Service
 from shared.runtime.positions import Place
 
 _RANK_MAX: Final = 2**62
@@ -50,6 +50,7 @@ class Ears:
                 event = orjson.loads(value)
                 if event["subject"].encode() != key:
                     raise ValueError("the key is not the subject")
+                event[SEQUENCE_HEADER] = sequence
                 if event["type"] == DeadLetter.TYPE:
                     self._note_dead(stage, event)
                 for write, reading, limit in heeding:

@@ -10,9 +10,11 @@ from salur.inside.audit.agreement import (
     StageRules,
     micros,
     micros_sql,
+    resealed,
     sealed,
     sealed_sql,
     topic,
+    unless_sql,
 )
 from shared.events import (
     EligibilityDecided,
@@ -20,6 +22,7 @@ from shared.events import (
     NotificationFailed,
     NotificationSent,
     NotificationUnknown,
+    RecipientResealed,
 )
 
 _TOLD: Final = (NotificationSent, NotificationDelivered, NotificationFailed, NotificationUnknown)
@@ -48,6 +51,13 @@ def _contact(event: Json) -> Iterable[Says]:
     revision = data["registration_revision"]
     yield Says(event["subject"], revision, (str(revision), sealed(data.get("contact"))))
 
+
+def _resealed(event: Json) -> Iterable[Says]:
+    for key, rank, (revision, _, _, contact) in resealed(event):
+        yield Says(key, rank, (revision, contact))
+
+
+_RESEALED: Final = "resealed_revision = registration_revision"
 
 RULES: Final = StageRules(
     "notify",
@@ -82,11 +92,21 @@ RULES: Final = StageRules(
             "contact",
             ("registration_revision", "contact"),
             f"""
-            SELECT recipient_id, registration_revision::text, {sealed_sql("contact")}
+            SELECT recipient_id, registration_revision::text, {unless_sql(_RESEALED, sealed_sql("contact"))}
             FROM contact WHERE registration_revision > 0
             """,
             {topic(EligibilityDecided): _contact},
             tie="first",
+        ),
+        Agreement(
+            "contact (resealed)",
+            ("registration_revision", "contact"),
+            f"""
+            SELECT recipient_id || '/' || resealed_by, registration_revision::text, {sealed_sql("contact")}
+            FROM contact WHERE registration_revision > 0 AND {_RESEALED}
+            """,
+            {topic(RecipientResealed): _resealed},
+            optional=True,
         ),
     ),
 )

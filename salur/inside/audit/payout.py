@@ -11,9 +11,11 @@ from salur.inside.audit.agreement import (
     StageRules,
     micros,
     micros_sql,
+    resealed,
     sealed,
     sealed_sql,
     topic,
+    unless_sql,
 )
 from salur.inside.audit.spill import ANY
 from shared.events import (
@@ -25,8 +27,10 @@ from shared.events import (
     PayoutFailed,
     PayoutOrdered,
     PayoutQueued,
+    RecipientResealed,
 )
 
+_RESEALED: Final = "resealed_of IS NOT DISTINCT FROM revision AND registration_of IS NOT DISTINCT FROM revision"
 _STATES: Final = {
     PayoutQueued.TYPE: "queued",
     PayoutOrdered.TYPE: "ordered",
@@ -56,6 +60,17 @@ def _decision(event: Json) -> Iterable[Says]:
             event["id"],
         ),
     )
+
+
+def _resealed(event: Json) -> Iterable[Says]:
+    for key, rank, (revision, _, payment, contact) in resealed(event):
+        yield Says(key, rank, (revision, payment, contact))
+
+
+def _one(field: str) -> str:
+    """All decisions about a recipient took the same from one event, or keep none of it."""
+    several = f"count(DISTINCT {field}) > 1"
+    return f"CASE WHEN {several} THEN 'several' ELSE coalesce(min({field}), chr({ord(ANY)})) END"
 
 
 def _payout(event: Json) -> Iterable[Says]:
@@ -127,10 +142,23 @@ RULES: Final = StageRules(
             ),
             f"""
             SELECT recipient_id || '/' || programme, revision::text, eligible::text, amount_idr::text, village,
-                decile::text, {micros_sql("waiting_since")}, {sealed_sql("payment")}, {sealed_sql("contact")}, cause_id
+                decile::text, {micros_sql("waiting_since")}, {unless_sql(_RESEALED, sealed_sql("payment"))},
+                {unless_sql(_RESEALED, sealed_sql("contact"))}, cause_id
             FROM decision
             """,
             {topic(EligibilityDecided): _decision},
+        ),
+        Agreement(
+            "decision (resealed)",
+            ("registration_revision", "payment", "contact"),
+            f"""
+            SELECT recipient_id || '/' || resealed_by, {_one("registration_revision::text")},
+                {_one(sealed_sql("payment"))}, {_one(sealed_sql("contact"))}
+            FROM decision WHERE {_RESEALED}
+            GROUP BY 1
+            """,
+            {topic(RecipientResealed): _resealed},
+            optional=True,
         ),
         Agreement(
             "cycle (proposed)",

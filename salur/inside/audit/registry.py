@@ -19,6 +19,7 @@ from shared.events import (
     FlagRejected,
     RecipientFlagged,
     RecipientRegistered,
+    RecipientResealed,
     RegistrationRejected,
     RegistrationUnchanged,
 )
@@ -38,11 +39,17 @@ def _recipient(event: Json) -> Iterable[Says]:
             data["family_id"],
             data["village"],
             str(data["decile"]),
-            sealed(data["eligibility"]),
-            sealed(data.get("payment")),
-            sealed(data.get("contact")),
         ),
     )
+
+
+def _sealed(event: Json) -> Iterable[Says]:
+    """Of a registration's values those under the newest keys hold: they were told last."""
+    data = event["data"]
+    revision, again = data["revision"], event["type"] == RecipientResealed.TYPE
+    parts = (data.get("eligibility"), data.get("payment"), data.get("contact"))
+    if revision:
+        yield Says(event["subject"], f"{revision:010d}/{again:d}", (str(revision), *map(sealed, parts)))
 
 
 def _winner(event: Json) -> Iterable[Says]:
@@ -89,14 +96,23 @@ RULES: Final = StageRules(
     (
         Agreement(
             "recipient",
-            ("revision", "registered_at", "family_id", "village", "decile", "eligibility", "payment", "contact"),
+            ("revision", "registered_at", "family_id", "village", "decile"),
             f"""
-            SELECT recipient_id, revision::text, {micros_sql("registered_at")}, family_id, village, decile::text,
-                {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}
+            SELECT recipient_id, revision::text, {micros_sql("registered_at")}, family_id, village, decile::text
             FROM recipient
             """,
             {topic(RecipientRegistered): _recipient},
             gapless=True,
+        ),
+        Agreement(
+            "recipient (sealed)",
+            ("revision", "eligibility", "payment", "contact"),
+            f"""
+            SELECT recipient_id, revision::text, {sealed_sql("eligibility")}, {sealed_sql("payment")},
+                {sealed_sql("contact")}
+            FROM recipient
+            """,
+            {topic(RecipientRegistered): _sealed, topic(RecipientResealed): _sealed},
         ),
         Agreement(
             "recipient (won by)",

@@ -18,7 +18,7 @@ from shared.runtime.payload import unpack
 SEPARATOR = "\x1f"
 NULL = "\x02"
 ANY = "\x03"
-"""An event that does not say this field: whatever the row has is right."""
+"""An event that does not say this field: whatever the row has is right. Or a row that took it from another event."""
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;

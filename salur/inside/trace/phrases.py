@@ -74,6 +74,13 @@ def _flagged(data: Data, language: Language) -> str:
     }[language]
 
 
+def _resealed(data: Data, language: Language) -> str:
+    return {
+        "id": f"data pendaftaran revisi {data['revision']} disegel ulang dengan kunci baru",
+        "en": f"what is known is sealed anew with newer keys, registration revision {data['revision']}",
+    }[language]
+
+
 def _decided(data: Data, language: Language) -> str:
     outcome = _WORDS[data["outcome"]][language]
     amount = f", {rupiah(data['amount_idr'], language)}" if data["amount_idr"] else ""
@@ -129,6 +136,7 @@ _PHRASES: Final[dict[str, _Phrase]] = {
     "registration.rejected": _rejected,
     "recipient.flagged": _flagged,
     "flag.rejected": _rejected,
+    "recipient.resealed": _resealed,
     "eligibility.decided": _decided,
     "payout.queued": _queued,
     "payout.ordered": _ordered,

@@ -27,6 +27,7 @@ class DecisionRow(NamedTuple):
     cause_id: str
     correlation_id: str
     traceparent: str
+    registration_revision: int
 
 
 async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
@@ -39,15 +40,16 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
         """
         INSERT INTO decision AS d (
             programme, recipient_id, revision, eligible, amount_idr, village, decile, waiting_since, received_at,
-            payment, contact, cause_id, correlation_id, traceparent, settled_in
+            payment, contact, cause_id, correlation_id, traceparent, registration_revision, settled_in, registration_of
         )
-        SELECT n.*, CASE WHEN n.eligible THEN 0 ELSE $15::int END
+        SELECT n.*, CASE WHEN n.eligible THEN 0 ELSE $16::int END, n.revision
         FROM unnest(
             $1::text[], $2::text[], $3::int[], $4::bool[], $5::bigint[], $6::text[], $7::smallint[],
-            $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]
+            $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+            $15::int[]
         ) AS n (
             programme, recipient_id, revision, eligible, amount_idr, village, decile, waiting_since, received_at,
-            payment, contact, cause_id, correlation_id, traceparent
+            payment, contact, cause_id, correlation_id, traceparent, registration_revision
         )
         ON CONFLICT (programme, recipient_id) DO UPDATE SET
             revision = excluded.revision,
@@ -62,7 +64,9 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
             cause_id = excluded.cause_id,
             correlation_id = excluded.correlation_id,
             traceparent = excluded.traceparent,
-            settled_in = CASE WHEN NOT excluded.eligible AND d.settled_in = $15 THEN $15 ELSE 0 END
+            registration_revision = excluded.registration_revision,
+            registration_of = excluded.revision,
+            settled_in = CASE WHEN NOT excluded.eligible AND d.settled_in = $16 THEN $16 ELSE 0 END
         WHERE d.revision < excluded.revision
         """,
         *map(list, zip(*rows, strict=True)),
