@@ -62,27 +62,31 @@ def router(outbox: Outbox, keyring: Keyring, token: SecretStr | None) -> APIRout
 
     @routes.post("/reseal", dependencies=[Depends(_keeper_with(token))])
     async def reseal_recipients(wanted: Wanted) -> Done:
-        """Seals what is kept of these people with the keys in use, and tells each of them, in one transaction."""
-        asked = sorted(set(wanted.recipients))
-        async with outbox.transaction() as transaction:
-            tx = transaction.tx
-            known = await resealing_store.lock_known(tx, asked)
-            kept = [one for one in await resealing_store.kept_of(tx, known) if one.revision or one.flag_revision]
-            flags = await store.flags(tx, [one.recipient_id for one in kept if one.flag_revision])
-            done = reseal(keyring, kept, flags, first_cause(wanted.act, "salur keys reseal"), now())
-            if done.changed:
-                await resealing_store.replace_sealed(tx, done.changed)
-            transaction.emit(done.events)
-        known_here = {one.recipient_id for one in kept}
-        log.info("sealed anew", told=len(done.events), resealed=len(done.changed), left=len(done.not_resealed))
-        return Done(
-            told=len(done.events),
-            resealed=len(done.changed),
-            unknown=[one for one in asked if one not in known_here],
-            left=[Left(recipient=one.recipient, part=one.part, reason=one.reason) for one in done.not_resealed],
-        )
+        return await reseal_all(outbox, keyring, wanted)
 
     return routes
+
+
+async def reseal_all(outbox: Outbox, keyring: Keyring, wanted: Wanted) -> Done:
+    """Seals what is kept of these people with the keys in use, and tells each of them, in one transaction."""
+    asked = sorted(set(wanted.recipients))
+    async with outbox.transaction() as transaction:
+        tx = transaction.tx
+        known = await resealing_store.lock_known(tx, asked)
+        kept = [one for one in await resealing_store.kept_of(tx, known) if one.revision or one.flag_revision]
+        flags = await store.flags(tx, [one.recipient_id for one in kept if one.flag_revision])
+        done = reseal(keyring, kept, flags, first_cause(wanted.act, "salur keys reseal"), now())
+        if done.changed:
+            await resealing_store.replace_sealed(tx, done.changed)
+        transaction.emit(done.events)
+    known_here = {one.recipient_id for one in kept}
+    log.info("sealed anew", told=len(done.events), resealed=len(done.changed), left=len(done.not_resealed))
+    return Done(
+        told=len(done.events),
+        resealed=len(done.changed),
+        unknown=[one for one in asked if one not in known_here],
+        left=[Left(recipient=one.recipient, part=one.part, reason=one.reason) for one in done.not_resealed],
+    )
 
 
 def _keeper_with(token: SecretStr | None) -> Callable[[Request], None]:

@@ -13,7 +13,14 @@ from services.eligibility.casefile import Office
 from services.eligibility.service import INPUTS, build
 from services.eligibility.settings import EligibilitySettings
 from services.eligibility.worker import Sweep
-from shared.events import EligibilityDecided, Event, RecipientFlagged, RecipientRegistered, SubmissionRef
+from shared.events import (
+    EligibilityDecided,
+    Event,
+    RecipientFlagged,
+    RecipientRegistered,
+    RecipientResealed,
+    SubmissionRef,
+)
 from shared.events.codec import decode, encode
 from shared.events.dead_letters import DeadLetter
 from shared.events.envelope import caused_by, first_cause
@@ -83,6 +90,24 @@ class Registry:
             flags=self._seal("eligibility", "flags/1", who, list(flags)),
         )
         return caused_by(first_cause(f"flag-{who}-{revision}", "bkn"), "registry", data, subject=who, time=SENT_AT)
+
+    def resealed(self, registered: Event[Any] | None, flagged: Event[Any] | None, number: int) -> Event[Any]:
+        """What these two said, sealed once more."""
+        who = (registered or flagged).subject  # type: ignore[union-attr]
+
+        def again(sealed: Any, purpose: Any, schema: str) -> Any:
+            plaintext = self.keyring.open(sealed, purpose, recipient=who, schema=schema)
+            return self.keyring.seal(purpose, plaintext, recipient=who, schema=schema)
+
+        parts = ("eligibility", "payment", "contact") if registered else ()
+        data = RecipientResealed(
+            revision=registered.data.revision if registered else 0,
+            **{part: again(getattr(registered.data, part), part, f"{part}/1") for part in parts},  # type: ignore[union-attr]
+            flag_revision=flagged.data.revision if flagged else 0,
+            flags=again(flagged.data.flags, "eligibility", "flags/1") if flagged else None,
+        )
+        cause = first_cause(f"reseal-{number}", "salur keys reseal")
+        return caused_by(cause, "registry", data, subject=who, time=SENT_AT)
 
     def _seal(self, purpose: Any, schema: str, who: str, content: Any) -> Any:
         return self.keyring.seal(purpose, json.dumps(content).encode(), recipient=who, schema=schema)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +59,27 @@ PAID_TWICE = """
 
 @dataclass
 class People:
-    """Families of one or two whose registrations and flags change, at random."""
+    """Families of one or two whose registrations and flags change, and are sealed anew, at random."""
 
     registry: Registry
     chance: random.Random
     registered: dict[int, int]
     flagged: dict[int, int]
+    last: dict[tuple[int, str], Event[Any]] = field(default_factory=dict)
 
     def events(self, count: int) -> list[Event[Any]]:
         made: list[Event[Any]] = []
         for _ in range(count):
             number = self.chance.randint(1, 24)
+            stands = self.last.get((number, "registered")), self.last.get((number, "flagged"))
+            if any(stands) and self.chance.random() < 0.3:
+                made.append(self.registry.resealed(*stands, self.chance.getrandbits(60)))
+                continue
             if number in self.registered and self.chance.random() < 0.3:
                 revision = self.flagged[number] = self.flagged.get(number, 0) + 1
                 flags = ("deceased",) if self.chance.random() < 0.5 else ()
                 made.append(self.registry.flagged(recipient(number), *flags, revision=revision))
+                self.last[number, "flagged"] = made[-1]
                 continue
             revision = self.registered[number] = self.registered.get(number, 0) + 1
             moved = 100 if self.chance.random() < 0.2 else 0
@@ -87,6 +93,7 @@ class People:
                     members=self.chance.choice(((CHILD,), (ELDER,), ())),
                 )
             )
+            self.last[number, "registered"] = made[-1]
         return made
 
 

@@ -13,10 +13,13 @@ import pytest
 
 from services.registry.domain.submission import FLAG_CODES
 from services.registry.recovery import RegistryRecovery
-from shared.events import Event
+from services.registry.resealing_api import Wanted, reseal_all
+from shared.clock import now
+from shared.events import Event, RecipientResealed
 from shared.events.codec import decode, encode
 from shared.events.topics import intake_topic, outputs_of, topic_named
 from shared.kafka import ensure_topics
+from shared.privacy import Keyring, keyfile
 from shared.runtime import presence
 from shared.runtime.recovery import CannotRecover, Recovered, recover
 from shared.runtime.stage import Stage
@@ -153,7 +156,7 @@ class Flow:
                 for record in records:
                     event = decode(model, record.value)
                     events[event.id] += 1
-                    if topic.startswith("dead-letter"):
+                    if topic.startswith("dead-letter") or topic == RecipientResealed.TYPE:
                         continue
                     if [p.code for p in getattr(event.data, "problems", ())] != ["id_reused"]:
                         answers[event.data.submission.source, event.data.submission.id] += 1
@@ -205,6 +208,32 @@ async def test_every_answer_is_known_again(flow: Flow, database: str) -> None:
             await flow.intake.send(desk, 30)
             await flow.read(desk)
             await flow.publish(desk)
+            await flow.check(desk, copy)
+
+
+async def test_values_under_newer_keys_are_known_again(flow: Flow, database: str) -> None:
+    """Their own events tell them; what the submissions said is not sealed once more."""
+    await flow.go_on(database, 30)
+    copy = await backup(database)
+    async with dropping(copy):
+        await flow.go_on(database, 20)
+        async with flow.desk(database) as desk:
+            old = [keyfile.read(flow.settings.keys).keys[kind][-1].id for kind in ("eligibility", "payment", "contact")]
+            for kind in ("eligibility", "payment", "contact"):
+                keyfile.rotate(flow.settings.keys, kind, now=now() - timedelta(hours=1))
+            keyring = Keyring.load(flow.settings.keys)
+            people = [row[0] for row in await desk.pool.fetch("SELECT recipient_id FROM person")]
+            for act in ("reseal-1", "reseal-2"):
+                await reseal_all(desk.outbox, keyring, Wanted(act=act, recipients=people))
+            await flow.publish(desk)
+            expected = await pictured(desk.pool, EVERYTHING)
+        for key_id in old:
+            keyfile.destroy(flow.settings.keys, key_id, in_use=lambda _: {})
+        async with flow.desk(copy) as desk:
+            done = await flow.recover(desk, copy)
+            assert done.imported[RecipientResealed.TYPE] == 2 * len(people)
+            assert await pictured(desk.pool, EVERYTHING) == expected
+            await flow.read(desk)
             await flow.check(desk, copy)
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from salur.commands import keys as keys_command
 from salur.commands import seal as seal_command
-from salur.commands.keys import DEPENDENTS, Dependent
+from salur.inside.dependents import DEPENDENTS, Dependent
 from shared import clock
 from shared.errors import KeyInUse, SalurError
 from shared.events import codec
@@ -81,15 +81,80 @@ def _retired(path: Path, kind: Any) -> str:
 
 
 def test_destroy_asks_for_yes_and_for_the_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DEPENDENTS, "recovery", ())
-    old = _retired(path, "recovery")
+    monkeypatch.setitem(DEPENDENTS, "access", ())
+    old = _retired(path, "access")
     with pytest.raises(SalurError) as caught:
         _run("keys", "destroy", old)
     assert "--yes" in caught.value.hint
     assert _printed("keys", "destroy", old, "--yes", "--json")["id"] == old
-    active = keyfile.read(path).keys["recovery"][0].id
+    active = keyfile.read(path).keys["access"][0].id
     with pytest.raises(KeyInUse):
         _run("keys", "destroy", active, "--yes")
+
+
+def test_destroying_names_the_command_that_frees_a_key(path: Path) -> None:
+    old = _retired(path, "payment")
+    with pytest.raises(KeyInUse) as caught:
+        keyfile.destroy(path, old, in_use=lambda _: {"payout: decision.payment": 2})
+    assert f"salur keys reseal {old}" in caught.value.hint
+
+
+def test_a_key_of_dead_letters_is_not_destroyed_where_nobody_can_say_whether_some_wait(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALUR_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("SALUR_POSTGRES", "postgresql://salur@127.0.0.1:1/salur")
+    old = _retired(path, "recovery")
+    with pytest.raises(SalurError, match="Kafka"):
+        _run("keys", "destroy", old, "--yes")
+    assert _printed("keys", "destroy", old, "--yes", "--lose-dead-letters", "--json")["id"] == old
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_destroying_that_was_cut_off_can_be_repeated_and_leaves_the_key_nowhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    parts = [tmp_path / f"{name}.json" for name in ("payout", "registry")]
+    for part in parts:
+        _run("keys", "narrow", "payment", "--out", str(part))
+    old = _retired(path, "payment")
+    replace, left = keyfile._replace, written
+
+    def cut_off(*given: Any) -> None:
+        nonlocal left
+        if not left:
+            raise OSError("the disk is full")
+        left -= 1
+        replace(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keyfile, "_replace", cut_off)
+        with pytest.raises(OSError, match="full"):
+            keyfile.destroy(path, old, in_use=lambda _: {})
+    keyfile.destroy(path, old, in_use=lambda _: {})
+    for file in map(keyfile.read, (path, *parts)):
+        assert old not in [key.id for key in file.keys["payment"]]
+        assert [tombstone.id for tombstone in file.destroyed] == [old]
+
+
+@pytest.mark.parametrize("kind", ["payment", "contact", "eligibility"])
+def test_only_a_retired_key_is_resealed(path: Path, kind: Any) -> None:
+    active = keyfile.read(path).keys[kind][0].id  # type: ignore[index]
+    with pytest.raises(KeyInUse) as caught:
+        _run("keys", "reseal", active)
+    assert f"salur keys rotate {kind}" in caught.value.hint
+    keyfile.rotate(path, kind, active_in_s=3600)
+    with pytest.raises(KeyInUse):
+        _run("keys", "reseal", active)
+
+
+def test_what_cannot_be_resealed_is_refused_before_anybody_is_asked(path: Path) -> None:
+    with pytest.raises(SalurError, match="nothing to seal anew"):
+        _run("keys", "reseal", _retired(path, "recovery"))
+    old = _retired(path, "payment")
+    keyfile.destroy(path, old, in_use=lambda _: {})
+    with pytest.raises(SalurError, match="destroyed before"):
+        _run("keys", "reseal", old)
 
 
 def test_nothing_is_destroyed_unless_all_who_may_need_it_can_be_asked(
