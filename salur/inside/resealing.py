@@ -115,7 +115,6 @@ async def reseal(registry: Registry, kind: Kind, key_id: str, progress: Progress
     """
     outcome = Outcome(key_id, kind)
     settings = databases()
-    until = monotonic() + wait_s
     timeout = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         counts = await count_dependents(kind, key_id)
@@ -128,10 +127,12 @@ async def reseal(registry: Registry, kind: Kind, key_id: str, progress: Progress
                     progress.begin(dependent.place, counts[dependent.place])
                     await _ask_for(session, registry, settings, dependent, outcome, progress)
             progress.begin("until all stages have read it", 0)
-            outcome.behind = await passed(settings, SEALED_VALUES, max(0.0, until - monotonic()))
+            since = monotonic()
+            outcome.behind = await passed(settings, SEALED_VALUES, wait_s)
+            wait_s = max(0.0, wait_s - (monotonic() - since))
             counts = await count_dependents(kind, key_id)
             outcome.still = {place: count for place, count in counts.items() if count}
-            if not outcome.still or outcome.behind or outcome.rounds >= ROUNDS_MAX or monotonic() > until:
+            if not outcome.still or outcome.behind or outcome.rounds >= ROUNDS_MAX:
                 return outcome
 
 

@@ -157,6 +157,25 @@ async def test_an_older_telling_never_follows_a_newer_one(flow: Flow) -> None:
     await flow.check_values()
 
 
+@pytest.mark.parametrize("unknown", ["registration_revision = NULL", "registration_of = revision - 1"])
+async def test_an_account_stays_where_nobody_knows_to_which_registration_it_belongs(flow: Flow, unknown: str) -> None:
+    """It was decided before payout kept that, or a process of the version before took the decision."""
+    await flow.register(1, 1)
+    await flow.settle()
+    connection = await flow.owner()
+    await connection.execute(f"UPDATE payout.decision SET {unknown}")
+    await connection.close()
+    old = flow.rotate(*KINDS)
+    await flow.reseal([flow.recipient(1)])
+    await flow.settle()
+    assert set(await flow.under(old)) == {"payout: decision.payment", "payout: decision.contact"}
+    await flow.flag(1, 1)
+    await flow.flag(1, 2, raised=False)
+    await flow.settle()
+    assert await flow.under(old) == {}, "the next decision brings the newer values, and says whose they are"
+    await flow.check_values()
+
+
 @pytest.mark.parametrize("stage", ["payout", "notify"])
 async def test_a_recovery_takes_the_newest_values_in_whatever_order_inputs_are_read(flow: Flow, stage: str) -> None:
     """The newer value comes before the decision that brings the older one; in the lost database it had not."""
