@@ -12,8 +12,10 @@ from aiokafka import AIOKafkaProducer
 
 from salur.inside.connect import Settings
 from services.eligibility import service as eligibility
+from services.eligibility.service import INPUTS
 from services.registry import store
-from shared.events import RecipientFlagged, RecipientRegistered, SubmissionRef, caused_by, first_cause
+from services.registry.resealing_api import Wanted, reseal_all
+from shared.events import RecipientRegistered, SubmissionRef, caused_by, first_cause
 from shared.events.topics import STAGES, Service
 from shared.postgres import migrate, open_pool
 from shared.privacy import keyfile
@@ -29,7 +31,6 @@ from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
 from tests.integration.toy import AT, empty_topics, reader, settings_for
 
-INPUTS = (RecipientRegistered.TYPE, RecipientFlagged.TYPE)
 FACTS = {
     "birth_date": "1990-05-01",
     "sex": "P",
@@ -134,6 +135,12 @@ class World:
             await store.record_answers(transaction.tx, answers)
             await store.insert_recipients(transaction.tx, rows)
             transaction.emit(events)
+
+    async def reseal(self, people: Sequence[str]) -> None:
+        """The registry is asked to move these people's values to a new key."""
+        new = keyfile.rotate(self.settings.keys, "payment")
+        self.keyring.knows(new)
+        await reseal_all(self.outbox("registry"), self.keyring, Wanted(act=f"reseal-{new}", recipients=list(people)))
 
     async def decide(self) -> None:
         """Eligibility reads everything that its input topics hold now."""

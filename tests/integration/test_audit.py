@@ -78,6 +78,32 @@ async def test_the_monitor_is_audited_where_it_ever_ran(world: World, database: 
     assert (finding.stage, finding.table, finding.key) == ("monitor", "alert", "sequence-gap/payout.ordered/3/1")
 
 
+async def test_values_under_newer_keys_are_held_against_the_event_that_told_them(flowed: World) -> None:
+    """An account of the same person from before opens there too: that it was put back shows nowhere else."""
+    await flowed.reseal([recipient(number) for number in range(COUNT)])
+    await flowed.publish("registry")
+    await flowed.decide()
+    result = await audited(flowed)
+    assert result.ok, result.findings
+    tables = {table.table: table for stage in result.stages for table in stage.tables}
+    assert tables["recipient (resealed)"].rows == tables["recipient (sealed)"].agreeing == COUNT
+    before = await flowed.pools["eligibility"].fetchval(
+        "SELECT payment FROM recipient WHERE recipient_id = $1", recipient(7)
+    )
+    await flowed.reseal([recipient(7)])
+    await flowed.publish("registry")
+    await flowed.decide()
+    assert (await audited(flowed)).ok
+    for stage in ("eligibility", "registry"):
+        await flowed.execute(stage, f"UPDATE recipient SET payment = '{before}' WHERE recipient_id = '{recipient(7)}'")
+    result = await audited(flowed)
+    assert kinds(result) == {Kind.ROW_DIFFERS}
+    assert sorted((finding.stage, finding.table) for finding in result.findings) == [
+        ("eligibility", "recipient (resealed)"),
+        ("registry", "recipient (sealed)"),
+    ]
+
+
 async def test_stages_that_have_done_nothing_pass(world: World) -> None:
     result = await verify(world.inside)
     assert result.ok
