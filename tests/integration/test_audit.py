@@ -246,7 +246,7 @@ ROWS: list[tuple[Service, str, str, str, Kind]] = [
     ("eligibility", f"UPDATE recipient SET decile = 10 - decile WHERE recipient_id = '{TWO}'",
      "recipient (registration)", TWO, Kind.ROW_DIFFERS),
     ("registry", f"UPDATE recipient SET payment = NULL WHERE recipient_id = '{ONE}'",
-     "recipient", ONE, Kind.ROW_DIFFERS),
+     "recipient (sealed)", ONE, Kind.ROW_DIFFERS),
     ("registry", f"UPDATE recipient SET revision = 2 WHERE recipient_id = '{TWO}'",
      "recipient", TWO, Kind.ROW_DIFFERS),
     ("registry", f"UPDATE recipient SET won_id = 'file-x' WHERE recipient_id = '{TWO}'",

@@ -49,7 +49,7 @@ def _sealed(event: Json) -> Iterable[Says]:
     revision, again = data["revision"], event["type"] == RecipientResealed.TYPE
     parts = (data.get("eligibility"), data.get("payment"), data.get("contact"))
     if revision:
-        yield Says(event["subject"], f"{revision:010d}/{again:d}", (str(revision), *map(sealed, parts)))
+        yield Says(event["subject"], f"{revision:010d}/{again:d}", tuple(map(sealed, parts)))
 
 
 def _winner(event: Json) -> Iterable[Says]:
@@ -106,10 +106,9 @@ RULES: Final = StageRules(
         ),
         Agreement(
             "recipient (sealed)",
-            ("revision", "eligibility", "payment", "contact"),
+            ("eligibility", "payment", "contact"),
             f"""
-            SELECT recipient_id, revision::text, {sealed_sql("eligibility")}, {sealed_sql("payment")},
-                {sealed_sql("contact")}
+            SELECT recipient_id, {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}
             FROM recipient
             """,
             {topic(RecipientRegistered): _sealed, topic(RecipientResealed): _sealed},
