@@ -76,7 +76,7 @@ def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.C
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo() -> Iterator[Demo]:
     if given := _given():
         yield Demo(given, 0, "")
