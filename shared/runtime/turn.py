@@ -138,8 +138,8 @@ class Turn:
         batch = Batch([Received(m, e) for m, e in pairs if not isinstance(e, Poison)], at)
         poisoned = [(m, p) for m, p in pairs if isinstance(p, Poison)]
         async with self.outbox.transaction() as transaction:
-            await positions.move(transaction.tx, self.positions, reached)
             transaction.partitions.update((m.key, m.partition) for m in messages if m.key and m.sequence is not None)
+            await positions.move(transaction.tx, self.positions, reached)
             if batch.received:
                 transaction.emit(await self.stage.handle(batch, transaction.tx))
             told = await dead_lettered(transaction.tx, [m for m, _ in poisoned]) if poisoned else frozenset()

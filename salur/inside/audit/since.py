@@ -33,6 +33,10 @@ class Since:
                     found[head.place].append(Mark(head.next_sequence, bytes.fromhex(head.digest), one.made_at))
         return {place: sorted(marks) for place, marks in found.items()}
 
+    def owners(self) -> set[Service]:
+        """Whose heads stand in the checkpoints."""
+        return {head.stage for one in self.checkpoints for head in one.heads}
+
     def base(self, marks: Sequence[Mark]) -> Head:
         """Where reading a partition begins."""
         return Head(*marks[-1][:2]) if self.only_new and marks else Head()

@@ -68,7 +68,9 @@ async def take(
 
 
 async def owners(settings: PostgresSettings) -> tuple[Service, ...]:
-    """Who has topics to audit: the stages, and the monitor where it was ever started. Raises Away."""
+    """Who has topics to audit: the stages, and the monitor where it was ever started. Raises Away, NeverRan."""
+    async with database(settings, STAGES[0]):
+        pass  # where nothing is there, nobody is told of the monitor first
     try:
         async with database(settings, "monitor"):
             return OWNERS

@@ -48,9 +48,9 @@ async def verify(
     started = perf_counter()
     with Spill() as spill:
         findings = Findings()
-        asked = await snapshots.owners(settings) if stages is None else stages
-        wanted = tuple(stage for stage in OWNERS if stage in asked)
         since = since or Since()
+        asked = stages or {*since.owners(), *await snapshots.owners(settings)}
+        wanted = tuple(stage for stage in OWNERS if stage in asked)
         audit = _Audit(
             settings,
             wanted,
