@@ -14,7 +14,7 @@ demo: .venv/run  ## the whole flow on generated families, with the report
 test: lint  ## linters, type checker, import contracts and all tests
 	$(BIN)/pytest
 
-test-everything: lint  ## the same, and those that take minutes: a restored backup, the monitor killed, the portal rebuilt
+test-everything: lint  ## the same, and those that take minutes: a restored backup, keys retired, the monitor killed, the portal rebuilt
 	SALUR_EVERYTHING=1 $(BIN)/pytest
 
 lint: .venv/dev

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+EVERYTHING = bool(os.environ.get("SALUR_EVERYTHING"))
+
 takes_minutes = pytest.mark.skipif(
-    not os.environ.get("SALUR_EVERYTHING"), reason="takes minutes: make test-everything runs it (SALUR_EVERYTHING=1)"
+    not EVERYTHING, reason="takes minutes: make test-everything runs it (SALUR_EVERYTHING=1)"
 )

@@ -12,7 +12,10 @@ from salur.chaos.outcome import Outcome
 from salur.chaos.poison import Poison
 from salur.chaos.state import FinalState, final_state
 from tests.integration.reported import Reported, reported
+from tests.slow import takes_minutes
 from tests.stack import drop_database, fresh_database
+
+pytestmark = takes_minutes
 
 
 @pytest.fixture(scope="module")

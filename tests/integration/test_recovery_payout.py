@@ -34,6 +34,7 @@ from tests.integration.restoring import (
 )
 from tests.integration.running_simulator import Simulator, running
 from tests.integration.toy import empty_topics, settings_for
+from tests.slow import EVERYTHING
 from tests.stack import fresh_database
 
 CYCLE = "sembako-2026-11"
@@ -455,7 +456,7 @@ class Walk:
         return [place for place in places if self.chance.random() < share]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(8 if EVERYTHING else 4))
 async def test_a_walk_with_a_restore_pays_nobody_twice(
     kafka: str, postgres: str, database: str, tmp_path: Path, seed: int
 ) -> None:

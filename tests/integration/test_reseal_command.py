@@ -30,7 +30,10 @@ from tests.integration import lean
 from tests.integration.reported import at_rest, open_cycle
 from tests.integration.restoring import send
 from tests.integration.toy import empty_topics, put, settings_for
+from tests.slow import takes_minutes
 from tests.stack import drop_database, fresh_database, new_home
+
+pytestmark = takes_minutes
 
 FAMILIES, SEED = 40, 11
 KINDS = ("eligibility", "payment", "contact")
