@@ -191,6 +191,9 @@ def is_unreadable(record: ConsumerRecord) -> bool:
 
 
 def sequence_of(record: ConsumerRecord) -> int | None:
-    """The number in the header `sequence`; None where there is none in form. Of any topic."""
-    carried = dict(record.headers).get(SEQUENCE_HEADER)
-    return int(carried) if carried is not None and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None
+    """The number in the header `sequence`, of several the last as in Kafka's own clients; None where there is none in
+    form. Of any topic."""
+    for name, carried in reversed(record.headers):
+        if name == SEQUENCE_HEADER:
+            return int(carried) if carried and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None
+    return None

@@ -10,6 +10,7 @@ from services.lookup.metrics import LOOKUPS
 from shared.allowance import Allowance
 from shared.errors import SalurError
 from shared.privacy.keyring import Keyring
+from shared.runtime.http import body_up_to
 
 BODY_BYTES_MAX = 100
 _NOBODY = "0" * 16
@@ -43,21 +44,12 @@ def router(keyring: Keyring, token: str, allowance: Allowance) -> APIRouter:
             raise TooMany(
                 "too many look-ups", hint="SALUR_LOOKUP_RATE and SALUR_LOOKUP_BURST say how many are answered"
             )
-        nik = _nik(await _body(request))
+        nik = _nik(await body_up_to(request, BODY_BYTES_MAX) or b"")
         found = keyring.recipient_id(nik or _NOBODY)
         LOOKUPS.labels("answered" if nik else "no_nik").inc()
         return JSONResponse({"recipient_id": found if nik else None})
 
     return routes
-
-
-async def _body(request: Request) -> bytes:
-    raw = b""
-    async for part in request.stream():
-        raw += part
-        if len(raw) > BODY_BYTES_MAX:
-            return b""
-    return raw
 
 
 def _nik(raw: bytes) -> str | None:

@@ -26,7 +26,8 @@ from services.monitor.quiet import Quiet
 from services.monitor.reader import FETCH_BYTES, POLL_MAX, Batch, Reader
 from services.monitor.settings import MonitorSettings
 from services.monitor.tables import Windows, make
-from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP, SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER
+from shared.events.topics import CHANGELOGS, FLOW_TOPICS, MONITOR_GROUP
+from shared.reading import sequence_of
 from shared.runtime.backoff import Backoff
 from shared.runtime.failures import is_trouble, told
 from shared.telemetry.metrics import TROUBLES
@@ -181,8 +182,4 @@ def topics_to_make() -> Iterable[str]:
 
 
 def _received(tp: TP, record: Any) -> Received:
-    sequence = None
-    for name, value in record.headers:
-        if name == SEQUENCE_HEADER and value.isdigit() and len(value) <= SEQUENCE_DIGITS_MAX:
-            sequence = int(value)
-    return Received(*tp, sequence, record.value)
+    return Received(*tp, sequence_of(record), record.value)

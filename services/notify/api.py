@@ -11,9 +11,9 @@ from services.notify.carriers.whatsapp import signature_holds, statuses_of
 from services.notify.metrics import UNEXPECTED, WEBHOOK_STATUSES
 from services.notify.progress import Report, apply
 from shared import clock
-from shared.errors import SalurError, Trouble
+from shared.errors import SalurError
 from shared.runtime.emit import Outbox
-from shared.runtime.failures import is_trouble
+from shared.runtime.http import body_up_to
 
 log = structlog.get_logger()
 
@@ -50,7 +50,9 @@ def router(outbox: Outbox, secret: str, verify_token: str) -> APIRouter:
     @routes.post("/webhooks/whatsapp", include_in_schema=False)
     async def take(request: Request) -> Response:
         """200 once everything in it is committed; the carrier posts again until then."""
-        raw = await _body(request)
+        raw = await body_up_to(request, WEBHOOK_BYTES_MAX)
+        if raw is None:
+            raise TooLarge(f"a webhook has at most {WEBHOOK_BYTES_MAX} bytes")
         if not signature_holds(secret, raw, request.headers.get("x-hub-signature-256")):
             UNEXPECTED.labels("signature").inc()
             raise SignatureRefused(
@@ -61,26 +63,10 @@ def router(outbox: Outbox, secret: str, verify_token: str) -> APIRouter:
             UNEXPECTED.labels("not_a_status_of_ours").inc(left_out)
         if statuses:
             reports = [Report(status.message_id, status.fact, status.code) for status in statuses]
-            try:
-                async with outbox.transaction() as transaction:
-                    await apply(transaction, reports, clock.now())
-            except Exception as error:
-                if is_trouble(error):
-                    raise Trouble("the database is away; post again later") from error
-                raise
+            async with outbox.transaction() as transaction:
+                await apply(transaction, reports, clock.now())
             for fact, count in Tally(status.fact for status in statuses).items():
                 WEBHOOK_STATUSES.labels(fact).inc(count)
         return PlainTextResponse("ok")
 
     return routes
-
-
-async def _body(request: Request) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > WEBHOOK_BYTES_MAX:
-            raise TooLarge(f"a webhook has at most {WEBHOOK_BYTES_MAX} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from services.portal.metrics import PAGES
 from services.portal.texts import words
 from shared.errors import SalurError
+from shared.runtime.http import body_up_to
 from shared.words import Language
 
 LANGUAGES: Final[Mapping[Language, str]] = {"id": "", "en": "/en"}
@@ -106,11 +107,9 @@ class FormTooLarge(SalurError):
 
 async def form_of(request: Request, *, bytes_max: int, fields_max: int) -> dict[str, str]:
     """The fields of a posted form, of equal names the last; none of what is no form. Raises FormTooLarge."""
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > bytes_max:
-            raise FormTooLarge(f"a form has at most {bytes_max} bytes")
+    raw = await body_up_to(request, bytes_max)
+    if raw is None:
+        raise FormTooLarge(f"a form has at most {bytes_max} bytes")
     try:
         return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max))
     except ValueError:

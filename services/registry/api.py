@@ -33,6 +33,7 @@ from shared.privacy import Keyring, SealedSubmission, open_submission, seal_subm
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX, WELL_KNOWN_PATH, pad_json
 from shared.privacy.leaks import leaks
 from shared.runtime import Outbox
+from shared.runtime.http import body_up_to
 
 log = structlog.get_logger()
 
@@ -193,11 +194,9 @@ def _submitter_of(
 
 
 async def _object(request: Request) -> dict[str, Any]:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _BODY_BYTES_MAX:
-            raise BodyTooLarge(f"a submission has at most {SUBMISSION_BYTES_MAX} bytes")
+    raw = await body_up_to(request, _BODY_BYTES_MAX)
+    if raw is None:
+        raise BodyTooLarge(f"a submission has at most {SUBMISSION_BYTES_MAX} bytes")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -191,15 +191,18 @@ def topic_named(name: str) -> Topic:
     """The topic of this name, intake topics of any source and changelogs included. Raises KeyError for any other."""
     if topic := FLOW_TOPICS.get(name) or CHANGELOGS.get(name):
         return topic
-    for model in INTAKE_MODELS:
-        if name.startswith(f"{model.TYPE}."):
-            return Topic(name, model, None, INTAKE)
+    if model := _submitted_on(name):
+        return Topic(name, model, None, INTAKE)
     raise KeyError(name)
 
 
 def is_intake(name: str) -> bool:
     """Whether sources write to this topic."""
-    return name.startswith(tuple(f"{model.TYPE}." for model in INTAKE_MODELS))
+    return _submitted_on(name) is not None
+
+
+def _submitted_on(name: str) -> type[Data] | None:
+    return next((model for model in INTAKE_MODELS if name.startswith(f"{model.TYPE}.")), None)
 
 
 def outputs_of(service: Service) -> tuple[str, ...]:

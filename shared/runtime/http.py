@@ -20,8 +20,19 @@ from shared.runtime.failures import TROUBLE, is_trouble
 
 log = structlog.get_logger()
 
-BODY_BYTES_MAX = 1024 * 1024
-"""FastAPI reads a body before it asks who sends it; where an endpoint takes less, it says so by itself."""
+BODY_BYTES_MAX = 4 * 1024 * 1024
+"""More than any endpoint takes; most say by themselves that they take less. FastAPI reads a body before it asks who
+sends it."""
+
+
+async def body_up_to(request: Request, bytes_max: int) -> bytes | None:
+    """The body; None where there is more, of which no more is read."""
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > bytes_max:
+            return None
+    return bytes(raw)
 
 
 class _LimitedBody:

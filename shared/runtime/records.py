@@ -1,13 +1,14 @@
 """From Kafka's records to messages, also from one that the client cannot read."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from shared.events.topics import SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER, topic_named
+from shared.events.topics import topic_named
+from shared.reading import sequence_of
 from shared.runtime.positions import Place, Position
 from shared.runtime.stage import Message
 
@@ -15,16 +16,8 @@ _SEARCH_S = 10.0
 
 
 def message_of(record: ConsumerRecord) -> Message:
-    sequence = _sequence_in(record.headers) if topic_named(record.topic).sequenced else None
+    sequence = sequence_of(record) if topic_named(record.topic).sequenced else None
     return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)
-
-
-def _sequence_in(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    """The last header of that name counts, as in Kafka's own clients."""
-    for name, carried in reversed(headers):
-        if name == SEQUENCE_HEADER:
-            return int(carried) if carried and carried.isdigit() and len(carried) <= SEQUENCE_DIGITS_MAX else None
-    return None
 
 
 async def up_to_unreadable(

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaProducer
 
 from salur.inside.audit import AuditResult, verify
 from salur.inside.connect import Settings
+from salur.stack.control import Request, down, up
+from salur.stack.home import Home
 from shared.events import Event
 from shared.events.topics import Service, outputs_of
 from shared.partition import partition_of
@@ -25,8 +27,9 @@ from shared.runtime.screening import screen
 from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
-from tests.integration.toy import reader
-from tests.stack import drop_database
+from tests.integration import lean
+from tests.integration.toy import empty_topics, reader, settings_for
+from tests.stack import drop_database, fresh_database, new_home
 
 
 async def backup(database: str) -> str:
@@ -141,3 +144,17 @@ async def refuses(settings: ServiceSettings, service: Service, pool: asyncpg.Poo
 
 OUTPUT_POSITIONS = "SELECT topic, partition, next_sequence, digest FROM output_position ORDER BY 1, 2"
 INPUT_POSITIONS = "SELECT topic, partition, next_offset, next_sequence FROM input_position ORDER BY 1, 2"
+
+
+@asynccontextmanager
+async def stack(name: str, kafka: str, postgres: str, options: Mapping[str, Mapping[str, str]]) -> AsyncIterator[Home]:
+    """A running one, lean, on empty topics and a database of its own."""
+    database = await fresh_database(postgres)
+    home = Home.at(new_home() / name)
+    await empty_topics(settings_for(kafka, database, home.keys))
+    try:
+        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
+        yield home
+    finally:
+        down(home)
+        await drop_database(database)

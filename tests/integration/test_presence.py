@@ -44,6 +44,12 @@ async def again(server: EmbeddedPostgres, url: str) -> None:
     assert str(await asyncio.to_thread(server.start)) == url
 
 
+async def looked_at(present: Presence) -> None:
+    async with asyncio.timeout(20):
+        while present.lost:
+            await asyncio.sleep(0.05)
+
+
 async def test_nothing_is_done_on_a_database_that_was_started_anew_until_it_was_looked_at(
     server: EmbeddedPostgres, url: str, present: Presence
 ) -> None:
@@ -68,9 +74,7 @@ async def test_nothing_is_done_on_a_database_that_was_started_anew_until_it_was_
     with pytest.raises(DatabaseUnseen):
         await pool.fetchval("SELECT 1")
     allowed.set()
-    async with asyncio.timeout(20):
-        while present.lost:
-            await asyncio.sleep(0.05)
+    await looked_at(present)
     assert await pool.fetchval("SELECT 1") == 1
     stopping.set()
     await keeping
@@ -102,9 +106,7 @@ async def test_a_lock_that_was_lost_alone_is_taken_again(url: str, present: Pres
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'salur-eligibility-presence'"
     )
     await asyncio.wait_for(looked.wait(), 20)
-    async with asyncio.timeout(20):
-        while present.lost:
-            await asyncio.sleep(0.05)
+    await looked_at(present)
     assert await owner.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 1
     stopping.set()
     await keeping

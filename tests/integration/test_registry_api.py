@@ -1,7 +1,5 @@
 """The registry over HTTP: a source submits, its submission is answered by the stage, and it asks what became of it."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.registry.api import make_router
 from shared.events.topics import intake_topic
 from shared.privacy import seal_submission
-from shared.runtime.http import create_app, serve
-from tests.integration.registry_desk import NIK, RIGHT, SOURCES, TOKENS, Desk, open_desk
+from tests.fuzz.serving import registry, served
+from tests.integration.registry_desk import NIK, RIGHT, TOKENS, Desk, open_desk
 
 
 class Client:
@@ -36,23 +33,12 @@ class Client:
 
 @pytest.fixture
 async def client(database: str, tmp_path: Path) -> AsyncIterator[Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    stopping = asyncio.Event()
-    async with open_desk(database, tmp_path) as desk, aiohttp.ClientSession() as session:
-        router = make_router(desk.outbox, desk.keyring, SOURCES, desk.fingerprint)
-        serving = asyncio.create_task(serve(create_app("registry", list, (router,)), "127.0.0.1", port, stopping))
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(100):
-            try:
-                async with session.get(f"{url}/healthz"):
-                    break
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
+    async with (
+        open_desk(database, tmp_path) as desk,
+        served(registry(desk)) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield Client(desk, session, url)
-        stopping.set()
-        await serving
 
 
 async def test_a_registration_is_taken_and_answered(client: Client) -> None:

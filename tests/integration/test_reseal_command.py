@@ -18,7 +18,6 @@ from salur.intake.kinds import FLAGS, REGISTRATIONS
 from salur.population import REFERENCE_DATE, generate
 from salur.report import make
 from salur.report.places import find
-from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from shared.clock import now
 from shared.errors import Erased
@@ -26,12 +25,10 @@ from shared.events.registrations import RegistrationSubmitted
 from shared.events.topics import intake_topic, replay_topic
 from shared.privacy import Keyring, keyfile
 from shared.runtime.letters import DEAD_LETTER_HEADER
-from tests.integration import lean
 from tests.integration.reported import at_rest, open_cycle
-from tests.integration.restoring import send
-from tests.integration.toy import empty_topics, put, settings_for
+from tests.integration.restoring import send, stack
+from tests.integration.toy import put, settings_for
 from tests.slow import takes_minutes
-from tests.stack import drop_database, fresh_database, new_home
 
 pytestmark = takes_minutes
 
@@ -42,16 +39,9 @@ HONEST = {"delayed": "0", "late": "0", "timeout": "0", "cut": "0"}
 
 @pytest.fixture
 async def home(kafka: str, postgres: str) -> AsyncIterator[Home]:
-    database = await fresh_database(postgres)
-    home = Home.at(new_home() / "resealed")
-    await empty_topics(settings_for(kafka, database, home.keys))
     options = {"bank": HONEST, "carrier": {"pace": "0.05", "rate": "0"}, "notify": {"quiet_time_s": "1"}}
-    try:
-        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
+    async with stack("resealed", kafka, postgres, options) as home:
         yield home
-    finally:
-        down(home)
-        await drop_database(database)
 
 
 async def test_old_keys_go_and_nothing_else_changes(home: Home, kafka: str) -> None:

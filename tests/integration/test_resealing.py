@@ -1,13 +1,10 @@
 """Values move to newer keys through all four stages, whatever comes in between and in whatever order."""
 
-import asyncio
 import random
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -22,8 +19,9 @@ from shared.events.topics import replay_topic
 from shared.postgres import migrate
 from shared.privacy import keyfile
 from shared.runtime import Batch
-from shared.runtime.http import create_app, serve
+from shared.runtime.http import create_app
 from shared.runtime.stage import Received
+from tests.fuzz.serving import served
 from tests.integration import eligibility_desk
 from tests.integration.registry_desk import open_desk
 from tests.integration.resealed_flow import KINDS, TOKEN, Flow
@@ -35,30 +33,16 @@ DECIDED = "eligibility.decided"
 
 @asynccontextmanager
 async def flowing(database: str, folder: Path, seed: int = 0) -> AsyncIterator[Flow]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    stopping = asyncio.Event()
     for service in ("eligibility", "payout", "notify"):
         await migrate(database, service)
     async with open_desk(database, folder) as registry:
         desk = await eligibility_desk.Desk.open(database, folder / "keys.json")
         router = resealing_api.router(registry.outbox, registry.keyring, SecretStr(TOKEN))
-        serving = asyncio.create_task(serve(create_app("registry", list, (router,)), "127.0.0.1", port, stopping))
-        url = f"http://127.0.0.1:{port}"
-        async with aiohttp.ClientSession() as session:
-            for _ in range(100):
-                try:
-                    async with session.get(f"{url}/healthz"):
-                        break
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.05)
-        flow = Flow(registry, desk.office, database, url, random.Random(seed))
-        yield flow
-        await flow.close()
+        async with served(create_app("registry", list, (router,))) as url:
+            flow = Flow(registry, desk.office, database, url, random.Random(seed))
+            yield flow
+            await flow.close()
         await desk.close()
-        stopping.set()
-        await serving
 
 
 @pytest.fixture

@@ -24,11 +24,10 @@ from salur.stack.postgres import binaries
 from shared.clock import now
 from shared.errors import SalurError
 from shared.events.topics import STAGES
-from tests.integration import lean
 from tests.integration.reported import at_rest, open_cycle
-from tests.integration.toy import empty_topics, settings_for
+from tests.integration.restoring import stack
 from tests.slow import takes_minutes
-from tests.stack import drop_database, fresh_database, new_home
+from tests.stack import drop_database
 
 pytestmark = takes_minutes
 
@@ -40,16 +39,9 @@ CARRIER = {"pace": "0.05", "timeout": "0.02", "rate": "0"}
 
 @pytest.fixture
 async def home(kafka: str, postgres: str) -> AsyncIterator[Home]:
-    database = await fresh_database(postgres)
-    home = Home.at(new_home() / "restored")
-    await empty_topics(settings_for(kafka, database, home.keys))
     options = {"bank": BANK, "carrier": CARRIER, "notify": {"quiet_time_s": "1"}}
-    try:
-        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
+    async with stack("restored", kafka, postgres, options) as home:
         yield home
-    finally:
-        down(home)
-        await drop_database(database)
 
 
 async def test_nothing_is_paid_or_told_twice(home: Home, kafka: str) -> None:

@@ -16,7 +16,7 @@ from shared.runtime.resumption import NotStopped
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.foreign import put_unreadable
-from tests.integration.toy import Toy, empty_topics, feed, prepare, put, registrations, rows, running, until
+from tests.integration.toy import Running, Toy, empty_topics, feed, prepare, put, registrations, rows, running, until
 
 INPUT = "recipient.registered"
 
@@ -54,6 +54,13 @@ async def kept(settings: ServiceSettings) -> list[asyncpg.Record]:
         await connection.close()
 
 
+async def stands(process: Running, place: Place) -> None:
+    async def stopped() -> bool:
+        return place in process.loop.stopped
+
+    await until(stopped)
+
+
 async def handled(settings: ServiceSettings, count: int) -> None:
     async def done() -> bool:
         return len(await rows(settings)) == count
@@ -73,11 +80,7 @@ async def test_a_gap_is_passed_only_when_a_person_says_so(
             await resume_at_gap(inside, "eligibility", Place(INPUT, partition), "siti", "nothing is wrong")
         for n, event in enumerate(after, 2):
             await put(settings, INPUT, partition, encode(event), sequence(n))
-
-        async def stands() -> bool:
-            return Place(INPUT, partition) in process.loop.stopped
-
-        await until(stands)
+        await stands(process, Place(INPUT, partition))
         done = await resume_at_gap(inside, "eligibility", Place(INPUT, partition), "siti", "a disk is lost")
         await handled(settings, 3)
         assert not process.loop.stopped
@@ -99,11 +102,7 @@ async def test_a_message_without_a_sequence_is_skipped_itself(
     await put(settings, INPUT, 0, encode(foreign))
     await put(settings, INPUT, 0, encode(own), sequence(0))
     async with running(settings, Toy(), keyring) as process:
-
-        async def stands() -> bool:
-            return Place(INPUT, 0) in process.loop.stopped
-
-        await until(stands)
+        await stands(process, Place(INPUT, 0))
         done = await resume_at_gap(inside, "eligibility", Place(INPUT, 0), "siti", "a foreign writer, locked out now")
         await handled(settings, 1)
     assert done.lost == 0
@@ -158,11 +157,7 @@ async def test_a_record_that_cannot_be_read_is_passed_when_a_person_says_so(
         await put_unreadable(producer, INPUT, 3)
     await put(settings, INPUT, 3, encode(after), sequence(1))
     async with running(settings, Toy(), keyring) as process:
-
-        async def stands() -> bool:
-            return Place(INPUT, 3) in process.loop.stopped
-
-        await until(stands)
+        await stands(process, Place(INPUT, 3))
         done = await resume_at_gap(inside, "eligibility", Place(INPUT, 3), "siti", "written by nobody of ours")
         assert done.lost == 0
         await handled(settings, 2)
