@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from services.eligibility.store import CurrentDecision, reseal_flags, reseal_values
+from shared.runtime import resealed_store
 from shared.runtime.resealed import FlagValues, Values
 
 Key = tuple[str, int]
@@ -32,6 +33,7 @@ class FoundRegistration(NamedTuple):
 
 async def prepare(tx: asyncpg.Connection) -> None:
     """Temporary tables, which end with the transaction."""
+    await resealed_store.prepare(tx)
     await tx.execute(
         """
         CREATE TEMP TABLE told_decision (
@@ -43,9 +45,6 @@ async def prepare(tx: asyncpg.Connection) -> None:
             eligibility text, payment text, contact text, cause_id text, correlation_id text, traceparent text
         ) ON COMMIT DROP;
         CREATE TEMP TABLE found_flags (recipient_id text, revision int, flags text) ON COMMIT DROP;
-        CREATE TEMP TABLE found_values (
-            recipient_id text, revision int, sequence bigint, eligibility text, payment text, contact text
-        ) ON COMMIT DROP;
         CREATE TEMP TABLE found_flag_values (
             recipient_id text, revision int, sequence bigint, flags text
         ) ON COMMIT DROP;
@@ -98,15 +97,22 @@ async def keep_found(
 
 
 async def keep_resealed(tx: asyncpg.Connection, values: Sequence[Values], flags: Sequence[FlagValues]) -> None:
-    await tx.copy_records_to_table("found_values", records=values, columns=Values._fields)
+    await resealed_store.keep(tx, values)
     await tx.copy_records_to_table("found_flag_values", records=flags, columns=FlagValues._fields)
 
 
 async def import_resealed(tx: asyncpg.Connection) -> None:
     """What was told last of the registrations and flags that stand, under the newest keys."""
-    last = "SELECT DISTINCT ON (recipient_id, revision) * FROM {} ORDER BY recipient_id, revision, sequence DESC"
-    await tx.execute(reseal_values(last.format("found_values")))
-    await tx.execute(reseal_flags(last.format("found_flag_values")))
+    await tx.execute(reseal_values(resealed_store.FOUND))
+    await tx.execute(
+        reseal_flags(
+            """
+            SELECT DISTINCT ON (recipient_id, revision) *
+            FROM found_flag_values
+            ORDER BY recipient_id, revision, sequence DESC
+            """
+        )
+    )
 
 
 async def import_recipients(tx: asyncpg.Connection, rulebook_id: int) -> int:

@@ -9,6 +9,7 @@ import asyncpg
 
 from services.eligibility.rulebook import Rulebook
 from shared.errors import SalurError, Trouble
+from shared.runtime import resealed_store
 from shared.runtime.resealed import FlagValues, Values
 
 
@@ -290,16 +291,7 @@ async def put_payees(
 async def reseal(tx: asyncpg.Connection, values: Sequence[Values], flags: Sequence[FlagValues]) -> None:
     """The same values under newer keys, for locked recipients whose registration, or flags, are of that revision."""
     if values:
-        await tx.execute(
-            reseal_values(
-                """
-                SELECT *
-                FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-                    AS n (recipient_id, revision, sequence, eligibility, payment, contact)
-                """
-            ),
-            *_columns(values),
-        )
+        await tx.execute(reseal_values(resealed_store.GIVEN), *resealed_store.arguments(values))
     if flags:
         await tx.execute(
             reseal_flags(

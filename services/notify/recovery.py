@@ -20,6 +20,7 @@ from services.notify.progress import Report, apply, event_of
 from services.notify.recovery_store import Imported, ToldMilestone
 from shared.events.envelope import Event
 from shared.events.topics import Service
+from shared.runtime import resealed_store
 from shared.runtime.emit import Transaction
 from shared.runtime.resealed import values_in
 from shared.runtime.stage import Batch, Received
@@ -51,7 +52,7 @@ class NotifyRecovery:
     async def read_again(self, tx: asyncpg.Connection, received: Sequence[Received]) -> None:
         at = max(event.time for _, event in received)
         await self._handler(Batch(received, at), tx)
-        await recovery_store.keep_resealed(tx, with_unregistered(values_in(received)))
+        await resealed_store.keep(tx, with_unregistered(values_in(received)))
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
         await recovery_store.reseal_found(tx)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from services.notify.store import reseal
-from shared.runtime.resealed import Values
+from shared.runtime import resealed_store
 
 MESSAGES_AT_ONCE = 500
 
@@ -45,7 +45,8 @@ class Imported(NamedTuple):
 
 
 async def prepare(tx: asyncpg.Connection) -> None:
-    """A temporary table, which ends with the transaction."""
+    """Temporary tables, which end with the transaction."""
+    await resealed_store.prepare(tx)
     await tx.execute(
         """
         CREATE TEMP TABLE told_milestone (
@@ -53,9 +54,6 @@ async def prepare(tx: asyncpg.Connection) -> None:
             revision int, code text, at timestamptz, cause_id text, correlation_id text, traceparent text
         ) ON COMMIT DROP;
         CREATE TEMP TABLE touched_message (message_id text PRIMARY KEY) ON COMMIT DROP;
-        CREATE TEMP TABLE found_values (
-            recipient_id text, revision int, sequence bigint, eligibility text, payment text, contact text
-        ) ON COMMIT DROP;
         """
     )
 
@@ -64,21 +62,9 @@ async def keep_told(tx: asyncpg.Connection, rows: Sequence[ToldMilestone]) -> No
     await tx.copy_records_to_table("told_milestone", records=rows, columns=ToldMilestone._fields)
 
 
-async def keep_resealed(tx: asyncpg.Connection, rows: Sequence[Values]) -> None:
-    await tx.copy_records_to_table("found_values", records=rows, columns=Values._fields)
-
-
 async def reseal_found(tx: asyncpg.Connection) -> None:
     """Contacts under the newest keys: some were told before the decision that brought them was read again."""
-    await tx.execute(
-        reseal(
-            """
-            SELECT DISTINCT ON (recipient_id, revision) recipient_id, revision, sequence, contact
-            FROM found_values
-            ORDER BY recipient_id, revision, sequence DESC
-            """
-        )
-    )
+    await tx.execute(reseal(resealed_store.FOUND))
 
 
 async def add_unknown_messages(tx: asyncpg.Connection) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from shared.runtime import resealed_store
 from shared.runtime.resealed import Values
 
 
@@ -101,23 +102,11 @@ async def keep_contacts(tx: asyncpg.Connection, rows: Sequence[ContactRow]) -> N
 
 async def reseal_contacts(tx: asyncpg.Connection, rows: Sequence[Values]) -> None:
     """The same contacts under newer keys, where the registration is the same; where none is kept none comes."""
-    await tx.execute(
-        reseal(
-            """
-            SELECT *
-            FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
-                AS n (recipient_id, revision, sequence, contact)
-            """
-        ),
-        [row.recipient_id for row in rows],
-        [row.revision for row in rows],
-        [row.sequence for row in rows],
-        [row.contact for row in rows],
-    )
+    await tx.execute(reseal(resealed_store.GIVEN), *resealed_store.arguments(rows))
 
 
 def reseal(source: str) -> str:
-    """`source` selects recipient_id, revision, sequence and contact, each registration once."""
+    """`source` selects the fields of Values, each registration once."""
     return f"""
         WITH locked AS MATERIALIZED (
             SELECT n.*

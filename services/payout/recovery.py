@@ -37,6 +37,7 @@ from shared.events import (
     PayoutQueued,
 )
 from shared.events.topics import Service
+from shared.runtime import resealed_store
 from shared.runtime.recovery import CannotRecover
 from shared.runtime.resealed import values_in
 from shared.runtime.stage import Received
@@ -80,7 +81,7 @@ class PayoutRecovery:
         """Raises ConfigurationInvalid."""
         configuration.fits_unfinished(self.configuration, await payouts.unfinished_keys(tx))
         await store.prepare(tx)
-        await resealing.prepare(tx)
+        await resealed_store.prepare(tx)
 
     async def told(self, tx: asyncpg.Connection, events: Sequence[Event[Any]]) -> None:
         rows = []
@@ -100,7 +101,7 @@ class PayoutRecovery:
         self._note_superseded(decided, known)
         if rows:
             await decisions.upsert(tx, rows)
-        await resealing.keep(tx, values_in(received))
+        await resealed_store.keep(tx, values_in(received))
 
     def _note_superseded(self, decided: Sequence[Event[EligibilityDecided]], known: Mapping[Key, Any]) -> None:
         """A decision that could be ordered was followed by another: the lost database may have acted on both."""

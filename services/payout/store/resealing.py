@@ -4,43 +4,18 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from shared.runtime import resealed_store
 from shared.runtime.resealed import Values
-
-_GIVEN = """
-    SELECT *
-    FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-        AS n (recipient_id, revision, sequence, eligibility, payment, contact)
-"""
-_FOUND = """
-    SELECT DISTINCT ON (recipient_id, revision) *
-    FROM found_values
-    ORDER BY recipient_id, revision, sequence DESC
-"""
 
 
 async def reseal(tx: asyncpg.Connection, values: Sequence[Values]) -> None:
     """Of decisions that rest on these very registrations. What is not kept of a decision does not come back."""
-    await tx.execute(_reseal(_GIVEN), *map(list, zip(*values, strict=True)))
-
-
-async def prepare(tx: asyncpg.Connection) -> None:
-    """For a recovery: a temporary table, which ends with the transaction."""
-    await tx.execute(
-        """
-        CREATE TEMP TABLE found_values (
-            recipient_id text, revision int, sequence bigint, eligibility text, payment text, contact text
-        ) ON COMMIT DROP
-        """
-    )
-
-
-async def keep(tx: asyncpg.Connection, values: Sequence[Values]) -> None:
-    await tx.copy_records_to_table("found_values", records=values, columns=Values._fields)
+    await tx.execute(_reseal(resealed_store.GIVEN), *resealed_store.arguments(values))
 
 
 async def reseal_found(tx: asyncpg.Connection) -> None:
-    """Once all inputs were read: the order in which they came is not the order in which they were told."""
-    await tx.execute(_reseal(_FOUND))
+    """The same of what a recovery has gathered."""
+    await tx.execute(_reseal(resealed_store.FOUND))
 
 
 def _reseal(source: str) -> str:
