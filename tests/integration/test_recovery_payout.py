@@ -1,90 +1,29 @@
 """A restored database of payout: it takes in its own topics, asks the bank, and nobody is paid twice."""
 
-import asyncio
-import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.payout.domain.answers import Answer, Said
-from services.payout.doubts import DoubtWorker
-from services.payout.recovery import PayoutRecovery
-from shared.errors import Trouble
 from shared.events import EligibilityDecided, Event
 from shared.events.topics import outputs_of
-from shared.runtime.recovery import CannotRecover, Recovered, recover
+from shared.runtime.recovery import CannotRecover
 from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
-from shared.settings import ServiceSettings
-from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, desk_on, recipient
+from tests.integration.paying import FAST_SIMULATOR, HONEST, Desk, recipient
+from tests.integration.recovered_payout import PARTITIONS, Flow
 from tests.integration.restoring import (
-    audited,
     backup,
     dropping,
     places_of,
-    publish_as,
-    publish_own,
-    take_in,
-    with_database,
 )
-from tests.integration.running_simulator import Simulator, running
+from tests.integration.running_simulator import running
 from tests.integration.toy import empty_topics, settings_for
-from tests.slow import EVERYTHING
 from tests.stack import fresh_database
 
 CYCLE = "sembako-2026-11"
-PARTITIONS = 8
-
-
-@dataclass
-class Flow:
-    """Payout's databases, the topics, and a bank. `database` is the one in use."""
-
-    settings: ServiceSettings
-    eligibility: ServiceSettings
-    bank: Simulator
-    known: dict[str, Any]
-
-    @asynccontextmanager
-    async def desk(self, database: str) -> AsyncIterator[Desk]:
-        async with desk_on(database, self.settings.keys, orders_a_call=20, **self.known) as desk:
-            desk.connect(self.bank.url)
-            yield desk
-
-    def of(self, database: str) -> ServiceSettings:
-        return with_database(self.settings, database)
-
-    async def decide(self, desk: Desk, *decisions: Event[EligibilityDecided]) -> None:
-        """Published by eligibility and read by payout."""
-        await publish_as(self.eligibility, "eligibility", decisions)
-        await self.read(desk)
-
-    async def read(self, desk: Desk) -> int:
-        return await take_in(self.settings, desk.turn, (EligibilityDecided.TYPE,))
-
-    async def publish(self, desk: Desk, unpublished: Collection[tuple[str, int]] = ()) -> None:
-        await publish_own(self.settings, "payout", desk.outbox.pool, unpublished)
-
-    async def recover(self, desk: Desk, **options: Any) -> Recovered:
-        return await recover(self.of(desk.database), PayoutRecovery(desk.known), **options)
-
-    async def drain(self, desk: Desk) -> None:
-        """All workers, until nothing is under way."""
-        await self.read(desk)
-        await work(desk, lambda: settled(desk))
-        await self.publish(desk)
-
-    async def check(self, desk: Desk) -> None:
-        """Books, bank and topics say the same."""
-        await desk.check_books()
-        await desk.check_against_bank(await self.bank.books())
-        result = await audited(self.of(desk.database), "payout")
-        assert [finding.detail for finding in result.findings] == []
 
 
 @pytest.fixture
@@ -94,67 +33,6 @@ async def flow(kafka: str, postgres: str, database: str, tmp_path: Path) -> Asyn
     eligibility = await fresh_database(postgres)
     async with dropping(eligibility), running("bank", tmp_path / "bank", *HONEST, *FAST_SIMULATOR) as bank:
         yield Flow(settings, settings_for(kafka, eligibility, settings.keys), bank, {})
-
-
-def doubts(desk: Desk) -> DoubtWorker:
-    return DoubtWorker("himbara", desk.known.banks["himbara"], desk.bank.channel, desk.outbox, desk.known)
-
-
-async def work(desk: Desk, until: Callable[[], Awaitable[bool]], timeout_s: float = 40.0) -> None:
-    """All workers of one process, through all trouble."""
-
-    async def repeat(turn: Callable[[], Awaitable[int]]) -> None:
-        while not done.is_set():
-            moved = 0
-            with suppress(Trouble):
-                moved = await turn()
-            await asyncio.sleep(0 if moved else 0.02)
-
-    done = asyncio.Event()
-    turns = (desk.sweep.turn, desk.bank.pay, desk.bank.inquire, doubts(desk).turn)
-    tasks = [asyncio.create_task(repeat(turn)) for turn in turns]
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not await until():
-                for task in tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"still under way after {timeout_s} s: {await under_way(desk)}") from None
-    finally:
-        done.set()
-        await asyncio.gather(*tasks)
-
-
-async def settled(desk: Desk) -> bool:
-    """Every order has its end, but for those that are held; every decision was considered, every doubt asked about,
-    and what came back was given away or repaid."""
-    found = await desk.rows(
-        """
-        SELECT
-            (SELECT count(*) FROM payout AS p WHERE due_at IS NOT NULL AND NOT EXISTS (
-                SELECT FROM doubt AS u
-                WHERE (u.recipient_id, u.cycle) = (p.recipient_id, p.cycle) AND u.state = 'held'
-            ))
-            + (SELECT count(*) FROM decision WHERE settled_in = 0)
-            + (SELECT count(*) FROM doubt WHERE state = 'open')
-            + (SELECT count(*) FROM account WHERE name = 'returned' AND balance_idr > 0)
-        """
-    )
-    return bool(found[0][0] == 0)
-
-
-async def under_way(desk: Desk) -> list[dict[str, Any]]:
-    rows = await desk.rows(
-        """
-        SELECT p.*, u AS doubt, clock_timestamp() AS now
-        FROM payout AS p FULL JOIN doubt AS u USING (recipient_id, cycle)
-        WHERE p.due_at IS NOT NULL OR u.state = 'open'
-        """
-    )
-    unsettled = await desk.rows("SELECT * FROM decision WHERE settled_in = 0")
-    return [dict(row) for row in (*rows, *unsettled)]
 
 
 STANDS = """
@@ -398,108 +276,3 @@ async def test_another_deployments_backup_is_refused(flow: Flow, database: str, 
         async with flow.desk(copy) as desk:
             with pytest.raises(CannotRecover, match="not what this database wrote"):
                 await flow.recover(desk)
-
-
-# ---- a random walk with a restore in it ----
-
-PEOPLE = 20
-ROUGH = ("--refused", 0.15, "--delayed", 0.2, "--timeout", 0.15, "--late", 0.1, "--cut", 0.2, *FAST_SIMULATOR)
-
-
-class Walk:
-    """Decisions, sweeps and calls at random; the account tells who was paid in which cycle."""
-
-    def __init__(self, flow: Flow, seed: int) -> None:
-        self.flow = flow
-        self.chance = random.Random(seed)
-        self.revisions: dict[int, int] = {}
-
-    async def steps(self, desk: Desk, count: int) -> None:
-        for _ in range(count):
-            with suppress(Trouble):
-                await self._step(desk)
-            await asyncio.sleep(self.chance.random() / 50)
-
-    async def _step(self, desk: Desk) -> None:
-        chance = self.chance
-        match chance.randrange(8):
-            case 0 | 1:
-                await self.flow.decide(desk, *(self._decision(desk) for _ in range(chance.randint(1, 5))))
-            case 2 | 3:
-                await desk.sweep.turn()
-            case 4:
-                claimed = await desk.bank.claim()
-                if claimed.rows:
-                    await desk.bank.call(claimed)  # and the process dies
-            case 5:
-                await desk.bank.pay()
-            case 6:
-                await desk.bank.inquire()
-            case 7:
-                await doubts(desk).turn()
-
-    def _decision(self, desk: Desk) -> Event[EligibilityDecided]:
-        person = self.chance.randint(1, PEOPLE)
-        self.revisions[person] = self.revisions.get(person, 0) + 1
-        return desk.decision(
-            person,
-            revision=self.revisions[person],
-            eligible=self.chance.random() < 0.75,
-            amount_idr=self.chance.choice((100_000, 200_000)),
-            account=self.chance.random() < 0.9,
-        )
-
-    def lost(self) -> Sequence[tuple[str, int]]:
-        """What the lost database had not published: nothing, or anything but the cycles."""
-        share = self.chance.choice((0.0, 0.3, 0.7, 1.0))
-        places = [place for place in places_of("payout", PARTITIONS) if not place[0].startswith("cycle.")]
-        return [place for place in places if self.chance.random() < share]
-
-
-@pytest.mark.parametrize("seed", range(8 if EVERYTHING else 4))
-async def test_a_walk_with_a_restore_pays_nobody_twice(
-    kafka: str, postgres: str, database: str, tmp_path: Path, seed: int
-) -> None:
-    settings = settings_for(kafka, database, tmp_path / "keys.json")
-    await empty_topics(settings)
-    eligibility = await fresh_database(postgres)
-    async with dropping(eligibility), running("bank", tmp_path / "bank", "--seed", seed, *ROUGH) as bank:
-        flow = Flow(settings, settings_for(kafka, eligibility, settings.keys), bank, {})
-        walk = Walk(flow, seed)
-        async with flow.desk(database) as desk:
-            await desk.open_cycle(1_500_000)
-            await walk.steps(desk, 25)
-            if walk.chance.random() < 0.5:
-                await flow.publish(desk)
-        copy = await backup(database)
-        async with dropping(copy):
-            async with flow.desk(database) as desk:
-                await walk.steps(desk, 40)
-                await flow.publish(desk, walk.lost())
-            async with flow.desk(copy) as desk:
-                await flow.recover(desk, restored=True)
-                await walk.steps(desk, 25)
-                await flow.drain(desk)
-                await check_walk(flow, desk)
-
-
-async def check_walk(flow: Flow, desk: Desk) -> None:
-    """Nobody has two payments in the one cycle; what the books do not have, a contradiction names."""
-    entries = await flow.bank.books()
-    people = Counter(entry["account"] for entry in entries)
-    assert max(people.values(), default=0) <= 1, "paid twice"
-    ours = {
-        row[0]: row[1] for row in await desk.rows("SELECT reference, amount_idr FROM payout WHERE state = 'confirmed'")
-    }
-    named = {row[0] for row in await desk.rows("SELECT reference FROM contradiction")}
-    at_the_bank = {entry["reference"]: entry["amount_idr"] for entry in entries}
-    assert ours.items() <= at_the_bank.items()
-    assert at_the_bank.keys() - ours.keys() <= named
-    assert [dict(row) for row in await desk.rows("SELECT * FROM ledger_problem")] == []
-    result = await audited(flow.of(desk.database), "payout")
-    assert [finding.detail for finding in result.findings] == []
-
-
-async def ages(desk: Desk, seconds: float) -> None:
-    by = timedelta(seconds=seconds)
-    await desk.rows("UPDATE payout SET sent_at = sent_at - $1::interval, due_at = due_at - $1::interval", by)
