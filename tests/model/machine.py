@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 import asyncpg
@@ -31,6 +32,7 @@ T = TypeVar("T")
 TABLES = ("input_position", "output_position", "outbox", "toy")
 GOOD, UNDECODABLE, UNHANDLED = "good", "undecodable", "unhandled"
 PROCESSES = 2
+KINDS = st.lists(st.sampled_from((GOOD, GOOD, GOOD, UNDECODABLE, UNHANDLED)), min_size=1, max_size=6)
 BESIDE = 1_000_000
 """Causes of what is emitted beside the stage are numbered from here."""
 
@@ -59,6 +61,7 @@ class OnePartition(RuleBasedStateMachine):
         self.env.world = self.world = World()
         self.kinds: list[str] = []
         self.beside: list[int] = []
+        self.numbers = count(BESIDE)
         self.lost: set[int] = set()
         self.processes: dict[int, Process] = {}
         self.zombie: tuple[Process, asyncio.Task[int]] | None = None
@@ -68,7 +71,7 @@ class OnePartition(RuleBasedStateMachine):
 
     # ---- the world ----
 
-    @rule(kinds=st.lists(st.sampled_from((GOOD, GOOD, GOOD, UNDECODABLE, UNHANDLED)), min_size=1, max_size=6))
+    @rule(kinds=KINDS)
     def feed(self, kinds: list[str]) -> None:
         for kind in kinds:
             sequence = len(self.kinds)
@@ -90,9 +93,9 @@ class OnePartition(RuleBasedStateMachine):
             self.world.append(INPUT, record.key, record.value, record.headers)
 
     @precondition(lambda self: not self.lost)
-    @rule()
-    def lose(self) -> None:
-        """The broker loses an event that this service has not read."""
+    @rule(after=KINDS)
+    def lose(self, after: list[str]) -> None:
+        """The broker loses an event that this service has not read; only what comes after it shows that."""
         position = self.position()
         unread = [r for r in self.world.records(INPUT) if r.offset >= position.offset]
         fresh = [r for r in unread if sequence_of(r) >= position.sequence]
@@ -104,6 +107,7 @@ class OnePartition(RuleBasedStateMachine):
         self.lost.add(gone)
         log = self.world.topics[INPUT]
         log[:] = [None if r is not None and sequence_of(r) == gone else r for r in log]
+        self.feed(after)
 
     # ---- processes ----
 
@@ -129,9 +133,14 @@ class OnePartition(RuleBasedStateMachine):
     @rule(slot=st.integers(0, PROCESSES - 1))
     def emit_beside_a_turn(self, slot: int) -> None:
         """An endpoint or a worker of the same process emits in a transaction of its own, at the same time."""
-        number = BESIDE + len(self.beside)
-        self.beside.append(number)
-        self.env.run(self._both(self.processes[slot], number))
+        self.env.run(self._both(self.processes[slot], self.numbered()))
+
+    @rule(slots=st.permutations(range(PROCESSES)))
+    def emit_in_turns(self, slots: list[int]) -> None:
+        """Endpoints of all processes emit, one after the other, and the last publishes: not its own before theirs."""
+        for slot in slots:
+            self.env.run(self._emit(self.processes[slot], self.numbered()))
+        self.publish(slots[-1], None)
 
     @rule(slot=st.integers(0, PROCESSES - 1))
     def rebalance(self, slot: int) -> None:
@@ -270,6 +279,12 @@ class OnePartition(RuleBasedStateMachine):
         goes_on = Position(found.offset, sequence_of(found))
         self.env.run(resume_partition(self.env.owner, Place(INPUT, 0), stands, goes_on, "siti", "lost for good"))
         self.passed |= self.lost
+
+    def numbered(self) -> int:
+        """The next cause of what is emitted beside the stage."""
+        number = next(self.numbers)
+        self.beside.append(number)
+        return number
 
     async def _both(self, process: Process, number: int) -> None:
         await asyncio.gather(process.turn(), self._emit(process, number))

@@ -144,7 +144,7 @@ def check(mutation: Mutation) -> tuple[bool, str]:
         path = copy / mutation.file
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace(mutation.old, mutation.new, 1), encoding="utf-8")
-        argv = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+        argv = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
                 [*argv, "tests/model/test_one_partition.py"],

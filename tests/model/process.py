@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import asyncpg
@@ -100,8 +101,13 @@ class Process:
     fate: Fate
 
     async def turn(self) -> int:
-        """One poll and its transaction. Trouble is met as the loop meets it: the positions are read anew."""
+        """One poll and its transaction. Trouble is met as the loop meets it: the positions are read anew.
+
+        It is as busy as a loop can be: never idle for long enough to look whether its positions were moved, so what a
+        person resumed must be seen by itself.
+        """
         self.loop._resumed_look_at = 0.0
+        self.loop._moved_look_at = inf
         self.loop._offsets_committed_at = 0.0
         try:
             return await self.loop._once(self.consumer)  # type: ignore[arg-type]
