@@ -57,7 +57,9 @@ def salur_environment(home: Path) -> dict[str, str]:
     compared: references at the bank follow from recipients' ids, and those from the identity key."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SALUR_")}
     keys = home.with_name(home.name + "-keys.json")
-    return kept | {"SALUR_HOME": str(home)} | ({} if _given() else {"SALUR_KEYS": str(keys)})
+    every_day = ",".join(map(str, range(1, 32)))  # every day is like the first of a month: an edition is due beside it
+    own = {} if _given() else {"SALUR_KEYS": str(keys), "SALUR_FIGURES_DAYS": every_day}
+    return kept | {"SALUR_HOME": str(home)} | own
 
 
 def _given() -> Path | None:

@@ -1,5 +1,6 @@
 """Editions of the open figures: published once a date, apart from each other, as they were rounded, and traceable."""
 
+import asyncio
 import csv
 import io
 import json
@@ -68,6 +69,25 @@ async def test_an_edition(database: str, tmp_path: Path) -> None:
         )
         assert paid == 8_000_000, "40 families, rounded to one million"
         await _pages_say_the_same(desk)
+
+
+async def test_an_edition_of_a_checkpoint_is_never_in_the_way_of_the_service(database: str, tmp_path: Path) -> None:
+    """The service publishes on its date at the same time: whoever is first, the checkpoint's is there in the end."""
+    known = {"sha256": "0" * 64, "made_at": "2026-12-01T00:00:00Z", "key": "key-1"}
+    async with open_desk(database, tmp_path) as desk:
+        await fill(desk)
+        press = Press(desk.pool, "7604", (1,), SECRET, desk.ends_now(lambda: FIRST), now=lambda: FIRST)
+
+        async def by_command() -> bool:
+            async with desk.pool.acquire() as connection:
+                day = date(2026, 12, 1)
+                return await publish(connection, "7604", day, FIRST, SECRET, checkpoint=known, instead=True)
+
+        for _ in range(10):
+            _, published = await asyncio.gather(press.publish_due(), by_command())
+            assert published
+            assert await desk.pool.fetchval("SELECT array_agg(checkpoint ->> 'key') FROM edition") == ["key-1"]
+            await desk.pool.execute("DELETE FROM edition")
 
 
 @asynccontextmanager

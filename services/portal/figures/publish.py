@@ -91,6 +91,7 @@ async def publish(
     """
     async with connection.transaction(isolation="repeatable_read"):
         await store.take_time(connection)
+        await store.take_turn(connection)
         if read_up_to is not None and not await store.is_complete(connection, read_up_to):
             log.info("the open figures wait: the read model is behind or empty", edition=str(edition))
             return False

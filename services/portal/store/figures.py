@@ -42,6 +42,11 @@ async def take_time(tx: asyncpg.Connection) -> None:
     await tx.execute(f"SET LOCAL transaction_timeout = '{COUNTING_S_MAX}s'")
 
 
+async def take_turn(tx: asyncpg.Connection) -> None:
+    """Waits until nobody else publishes. Before the first look: what this transaction sees is then the newest."""
+    await tx.execute("LOCK TABLE edition IN SHARE ROW EXCLUSIVE MODE")
+
+
 async def count(tx: asyncpg.Connection, area: str) -> list[Counted]:
     """Every measure by village, within an area."""
     rows = await tx.fetch(
