@@ -37,6 +37,7 @@ from salur.intake.kinds import FLAGS, REGISTRATIONS, Kind
 from salur.population import generate, reference_on
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
+from salur.stack.lag import lags
 from shared.clock import now
 from tests.integration import lean
 
@@ -52,7 +53,8 @@ OUTCOMES = ("payout.confirmed", "payout.failed", "payout.cancelled")
 BANK = {"delayed": "0", "timeout": "0", "late": "0", "cut": "0"}
 """The bank answers at once, in bulk; what it refuses it refuses."""
 BEHIND = {"notify": 0, "portal": 0}
-"""Who tells and shows reads behind the money. The monitor does too, and the table of this stack has none."""
+"""Who tells and shows reads behind the money: notify is started last, the portal not at all, and the table of this stack
+has no monitor."""
 
 console = Console()
 
@@ -189,7 +191,7 @@ async def told(flow: Flow) -> dict[str, Any]:
         sent = events["notification.sent"] + events["notification.unknown"] + events["notification.failed"]
         if first is None and sent:
             first = time.perf_counter()
-        if sent and await flow.behind() == 0 and await flow.finished():
+        if sent and (await lags(flow.settings, ["notify"]))["notify"] == 0 and await flow.finished():
             break
         await asyncio.sleep(LOOK_EVERY_S)
     seconds = time.perf_counter() - (first or began)

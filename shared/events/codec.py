@@ -36,7 +36,7 @@ def encode(event: Event[Any]) -> bytes:
 
 def decode(model: type[Data], raw: bytes) -> Event[Any]:
     """Raises Undecodable with a code, and a reason that repeats nothing of the message."""
-    if b"\\u0000" in raw and _NUL(raw):
+    if b"\\" in raw and b"\\u0000" in raw and _NUL(raw):
         raise Undecodable("not_valid", "a text holds the character NUL, which no database takes")
     try:
         event: Event[Any] = envelope(model).__pydantic_validator__.validate_json(raw, extra="ignore")

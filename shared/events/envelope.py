@@ -103,6 +103,6 @@ def _traceparent(trace: str, span: str) -> str:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    """32 hex digits of all parts, each with its length in front so that no two lists of parts look alike."""
-    joined = b"".join([b"%d:%b" % (len(raw), raw) for raw in [part.encode() for part in parts]])
-    return blake2b(joined, digest_size=16).hexdigest()
+    """32 hex digits of all parts, each with its length in bytes in front, so that no two lists of parts look alike."""
+    joined = "".join([f"{len(part) if part.isascii() else len(part.encode())}:{part}" for part in parts])
+    return blake2b(joined.encode(), digest_size=16).hexdigest()
