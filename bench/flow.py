@@ -26,7 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import steady
+from bench import flames, steady
 from bench.filled import fill
 from bench.meter import Meter
 from salur.demo import cycles
@@ -53,8 +53,7 @@ OUTCOMES = ("payout.confirmed", "payout.failed", "payout.cancelled")
 BANK = {"delayed": "0", "timeout": "0", "late": "0", "cut": "0"}
 """The bank answers at once, in bulk; what it refuses it refuses."""
 BEHIND = {"notify": 0, "portal": 0}
-"""Who tells and shows reads behind the money: notify is started last, the portal not at all, and the table of this stack
-has no monitor."""
+"""Who tells reads behind the money: it is started last. The portal never is, and the stack has no monitor."""
 
 console = Console()
 
@@ -95,7 +94,8 @@ async def measure(
         meter = Meter(home)
         before = await flow.events()
         stack(home, registry=1)
-        result |= await paid(flow, meter, before)
+        with flames.drawn(home, given.flames):
+            result |= await paid(flow, meter, before)
         console.print(f"{result['recipients_per_s']:,} recipients/s registered → confirmed")
         result |= kept(meter, result["recipients"])
         meter = Meter(home)
@@ -226,6 +226,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rates", nargs="*", type=int, default=RATES, help="steady registrations a second")
     parser.add_argument("--filled", type=int, default=0, help="once more on tables that hold so many recipients")
     parser.add_argument("--only-filled", action="store_true", help="leave the empty tables out")
+    parser.add_argument("--flames", type=Path, metavar="FOLDER", help="flame graphs of the stages, at once, go there")
     given = parser.parse_args()
     steady_rows = WARM_UP_ROWS + STEADY_S * sum(given.rates)
     if given.families < steady_rows + WARM_UP_ROWS:

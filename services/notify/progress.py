@@ -83,13 +83,23 @@ _NOT_SENT = frozenset({State.WAITING, State.SUPERSEDED})
 
 
 def _older_ones(rows: Iterable[asyncpg.Record], changes: Mapping[str, store.Moved | None]) -> set[str]:
-    """Of the messages about one thing that would wait now, all but the newest."""
-    waiting: dict[tuple[str, str], list[asyncpg.Record]] = defaultdict(list)
+    """Of the messages about one thing that would wait now, all but the newest; and that one too where a later revision
+    has been told since it left: nobody hears last what was true first."""
+    beside: dict[tuple[str, str], list[asyncpg.Record]] = defaultdict(list)
     for row in rows:
-        change = changes.get(row["message_id"])
-        if (change.state if change else row["state"]) == State.WAITING:
-            waiting[row["recipient_id"], row["about"]].append(row)
-    return {row["message_id"] for beside in waiting.values() for row in sorted(beside, key=_age)[:-1]}
+        beside[row["recipient_id"], row["about"]].append(row)
+    older: set[str] = set()
+    for messages in beside.values():
+        waiting = sorted((row for row in messages if _waits(row, changes)), key=_age)
+        latest = max(row["about_revision"] for row in messages)
+        older |= {row["message_id"] for row in waiting[:-1]}
+        older |= {row["message_id"] for row in waiting if row["about_revision"] < latest}
+    return older
+
+
+def _waits(row: asyncpg.Record, changes: Mapping[str, store.Moved | None]) -> bool:
+    change = changes.get(row["message_id"])
+    return (change.state if change else row["state"]) == State.WAITING
 
 
 def _age(row: asyncpg.Record) -> tuple[int, datetime, str]:

@@ -302,8 +302,8 @@ async def take_back_told(tx: asyncpg.Connection, message_ids: Sequence[str]) -> 
 async def lock_messages(
     tx: asyncpg.Connection, message_ids: Sequence[str], back: Sequence[str] = ()
 ) -> list[asyncpg.Record]:
-    """These messages; and what waits or is being sent about the same things as those that may have to go `back`, so
-    that no two of them come to wait."""
+    """These messages; and about the same things as those that may have to go `back` what waits or is being sent, so
+    that no two of them come to wait, and what is about a later revision."""
     return await tx.fetch(
         """
         SELECT message_id, recipient_id, purpose, channel, about, about_revision, state, code, template, created_at,
@@ -316,7 +316,8 @@ async def lock_messages(
             SELECT beside.message_id
             FROM message AS m
             JOIN message AS beside ON beside.recipient_id = m.recipient_id AND beside.about = m.about
-            WHERE m.message_id = ANY ($2::text[]) AND beside.state IN ('waiting', 'sending')
+            WHERE m.message_id = ANY ($2::text[])
+                AND (beside.state IN ('waiting', 'sending') OR beside.about_revision > m.about_revision)
         )
         ORDER BY message_id
         FOR NO KEY UPDATE

@@ -195,6 +195,21 @@ async def test_of_two_payouts_messages_the_revision_tells_which_is_newer(desk: D
     assert again.composed.template == "payout_confirmed"
 
 
+@pytest.mark.parametrize("became", [Fact.ACCEPTED, Fact.TOLD_READ, Fact.REFUSED, Fact.LOST])
+async def test_what_is_refused_after_later_news_left_is_told_no_more(desk: Desk, became: Fact) -> None:
+    """Else somebody who has been paid would hear afterwards that it failed."""
+    await desk.hand([desk.decided(1)])
+    await desk.claim_all()
+    await desk.hand([desk.paid(1, failed="account_closed")])
+    (failed,) = await desk.claim_all()
+    await desk.hand([desk.paid(1, revision=4, attempt=2)])
+    (confirmed,) = await desk.claim_all()
+    await desk.tell(confirmed.message_id, became, 1)
+    await answer(desk, failed)
+    assert await desk.claim_all() == []
+    assert (await desk.states())["superseded"] == 1
+
+
 async def test_a_late_answer_to_an_earlier_send_reopens_nothing(desk: Desk) -> None:
     await desk.hand([desk.decided(1)])
     (first,) = await desk.claim_all()
