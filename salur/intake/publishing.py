@@ -72,4 +72,12 @@ async def publish(producer: AIOKafkaProducer, topic: str, ready: Iterable[Ready]
 
 async def _send(producer: AIOKafkaProducer, topic: str, partition: int, batch: Any) -> Any:
     batch.close()
-    return await producer.send_batch(batch, topic, partition=partition)
+    acknowledged = await producer.send_batch(batch, topic, partition=partition)
+    acknowledged.add_done_callback(_looked_at)
+    return acknowledged
+
+
+def _looked_at(acknowledged: Any) -> None:
+    """Who waits for several is told of the first that failed; asyncio need not print the others."""
+    if not acknowledged.cancelled():
+        acknowledged.exception()

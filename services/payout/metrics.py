@@ -24,6 +24,9 @@ BANK_SECONDS = Histogram(
 CONTRADICTIONS = Counter("salur_bank_contradictions", "What the bank said that cannot be true; for a person")
 ORDERS = Gauge("salur_orders", "Orders that are not at their end, counted up to 10,000 a pair of states", ["state"])
 OLDEST_ORDER_SECONDS = Gauge("salur_oldest_order_seconds", "Seconds that the oldest order stands so", ["state"])
+IN_DOUBT = Gauge(
+    "salur_recipients_in_doubt", "Whom a lost database may have paid: the bank is asked first, counted up to 10,000"
+)
 
 ORDER_STATES: Final = ("ordered", "unsent", "claimed", "unknown")
 _OUTCOMES: Final[dict[type[Any], str]] = {

@@ -75,6 +75,8 @@ class PayoutRecovery:
     _approved: dict[str, Event[CycleApproved]] = field(default_factory=dict)
     _superseded: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """(programme, recipient) → the amounts of decisions that can have been ordered"""
+    _paid_by: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    """By programme: when the last order was told, and which bank it names."""
     _summary: Counter[str] = field(default_factory=Counter)
 
     async def prepare(self, tx: asyncpg.Connection) -> None:
@@ -92,6 +94,9 @@ class PayoutRecovery:
                 self._approved[event.data.cycle] = event
             else:
                 rows.append(_row(event))
+            if event.type == PayoutOrdered.TYPE:
+                ordered = event.time, event.data.channel
+                self._paid_by[event.data.programme] = max(ordered, self._paid_by.get(event.data.programme, ordered))
         await store.keep_told(tx, rows)
 
     async def read_again(self, tx: asyncpg.Connection, received: Sequence[Received]) -> None:
@@ -119,6 +124,7 @@ class PayoutRecovery:
                 self._superseded[key].add(after[2])
 
     async def finish(self, tx: asyncpg.Connection, at: datetime) -> AsyncIterator[Sequence[Event[Any]]]:
+        self._refuse_another_bank()
         await resealing.reseal_found(tx)
         yield await self._import_cycles(tx)
         retelling = Retelling(self.configuration, {row["cycle"]: row for row in await cycles.every(tx)})
@@ -138,6 +144,19 @@ class PayoutRecovery:
         known = self.configuration
         windows = [(name, known.banks[programme.channel].window_s) for name, programme in known.programmes.items()]
         self._summary["recipients_in_doubt"] = await doubts.begin(tx, superseded, windows, at)
+
+    def _refuse_another_bank(self) -> None:
+        """What was sent and never told is asked of the bank that the configuration names: another one knows nothing of
+        it, would say so, and it would be paid again."""
+        for programme, (at, bank) in sorted(self._paid_by.items()):
+            named = self.configuration.programmes.get(programme)
+            if named is None or named.channel != bank:
+                raise CannotRecover(
+                    f"the lost database ordered payouts of {programme} from {bank} at {at:%Y-%m-%d %H:%M:%S}, and the "
+                    f"configuration names {named.channel if named else 'no such programme'}",
+                    hint="recover and start payout with the programmes and banks that were in use then; change them "
+                    "once its metric salur_recipients_in_doubt is 0",
+                )
 
     def summary(self) -> dict[str, int]:
         return dict(self._summary)

@@ -10,7 +10,7 @@ from services.payout.doubts import DoubtWorker
 from services.payout.gathering import Gathering, gathering
 from services.payout.handler import INPUTS, handle
 from services.payout.settings import PayoutSettings
-from services.payout.store import cycles, orders, payouts
+from services.payout.store import cycles, doubts, orders, payouts
 from services.payout.sweep import Sweep
 from services.payout.worker import BankWorker
 from shared.officers import Access, Verifier
@@ -38,6 +38,7 @@ async def _fold(outbox: Outbox) -> int:
 
 async def _measure(outbox: Outbox) -> int:
     metrics.show_orders(await orders.unfinished(outbox.pool, MEASURED_MAX))
+    metrics.IN_DOUBT.set(await doubts.in_doubt(outbox.pool, MEASURED_MAX))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.payout.domain.answers import Answer, Said
+from services.payout.store import doubts
 from shared.events import EligibilityDecided, Event
 from shared.events.topics import outputs_of
 from shared.runtime.recovery import CannotRecover
@@ -260,6 +261,39 @@ async def test_a_cycle_that_nobody_proposed_cannot_be_recovered(flow: Flow, data
             with pytest.raises(CannotRecover, match="neither its proposal"):
                 await flow.recover(desk)
             assert await desk.rows("SELECT FROM payout") == []
+
+
+async def test_with_another_bank_than_the_lost_database_paid_by_it_is_refused(flow: Flow, database: str) -> None:
+    """The other one has never heard of what was sent, and would be paid by once more."""
+    async with flow.desk(database) as desk:
+        await desk.open_cycle(600_000)
+        await flow.publish(desk)
+    copy = await backup(database)
+    async with dropping(copy):
+        async with flow.desk(database) as desk:
+            await flow.decide(desk, desk.decision(1))
+            await desk.sweep_all()
+            await flow.publish(desk)
+            await flow.decide(desk, desk.decision(2))
+            await desk.sweep_all()
+            await desk.bank.pay()
+        async with flow.desk(copy) as desk:
+            known = desk.known
+            moved = known.programmes["sembako"].model_copy(update={"channel": "other"})
+            desk.known = known.model_copy(
+                update={
+                    "programmes": {**known.programmes, "sembako": moved},
+                    "banks": {**known.banks, "other": known.banks["himbara"]},
+                }
+            )
+            with pytest.raises(CannotRecover, match=r"payouts of sembako from himbara at .* names other"):
+                await flow.recover(desk)
+            desk.known = known
+            await flow.recover(desk)
+            assert await doubts.in_doubt(desk.outbox.pool, 10) == 1
+            await flow.drain(desk)
+            assert await doubts.in_doubt(desk.outbox.pool, 10) == 0
+            await flow.check(desk)
 
 
 async def test_another_deployments_backup_is_refused(flow: Flow, database: str, postgres: str) -> None:

@@ -79,6 +79,14 @@ async def begin(
     return asked
 
 
+async def in_doubt(tx: asyncpg.Pool, most: int) -> int:
+    """How many recipients the bank must still be asked about, `most` at most."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM (SELECT FROM doubt WHERE state = 'open' LIMIT $1) AS open", most
+    )
+    return count
+
+
 async def carry_over(tx: asyncpg.Connection, cycle: str, programme: str) -> None:
     """The first cycle that is approved after a recovery may have been approved in what was lost, too."""
     await tx.execute(
