@@ -39,19 +39,20 @@ JOIN decision AS d ON (d.programme, d.recipient_id) = (p.programme, p.recipient_
 WHERE p.state IN ('failed', 'cancelled') AND d.eligible
     AND d.revision > p.decision_revision AND d.settled_in >= c.number
 """
+# MATERIALIZED: how far something has come is looked at once, and not again for each row.
 # Orders are taken in the order in which they are due. How far that has come: an order that was sent for the first time
 # was due when its budget was reserved.
 _OVERDUE = f"""
-WITH recent AS (SELECT now() - interval '{OVERDUE_S} s' AS at), sent AS (
+WITH recent AS (SELECT now() - interval '{OVERDUE_S} s' AS at), sent AS MATERIALIZED (
     SELECT channel, max(sent_at) AS at FROM payout GROUP BY channel
-), reached AS (
+), reached AS MATERIALIZED (
     SELECT p.channel, max(r.at) AS due_at
     FROM transfer AS s
     JOIN transfer AS r ON (r.recipient_id, r.cycle, r.attempt, r.kind) = (s.recipient_id, s.cycle, s.attempt, 'reserve')
     JOIN payout AS p ON (p.recipient_id, p.cycle) = (s.recipient_id, s.cycle)
     WHERE s.kind = 'send' AND s.at > (SELECT at FROM recent)
     GROUP BY p.channel
-), asked AS (
+), asked AS MATERIALIZED (
     SELECT channel, max(CASE state WHEN 'unknown' THEN due_at ELSE since END) AS at
     FROM payout WHERE asks > 0 AND state IN ('unknown', 'confirmed', 'failed') GROUP BY channel
 )
@@ -66,7 +67,7 @@ WHERE p.due_at < (SELECT at FROM recent) AND CASE
 """
 # A sweep goes by `waiting_since` through what is due, and whoever becomes due behind it is the next.
 _UNCONSIDERED = f"""
-WITH recent AS (SELECT now() - interval '{UNCONSIDERED_S} s' AS at), swept AS (
+WITH recent AS (SELECT now() - interval '{UNCONSIDERED_S} s' AS at), swept AS MATERIALIZED (
     SELECT c.cycle, c.approved_at,
         (
             SELECT max(d.waiting_since) FROM decision AS d WHERE d.programme = c.programme AND d.settled_in = c.number
@@ -91,7 +92,7 @@ WHERE s.standing = 'not_yet_considered' AND greatest(d.received_at, swept.approv
         WHERE (p.recipient_id, p.cycle) = (s.recipient_id, s.cycle) AND p.since > (SELECT at FROM recent)
     )
 """
-_FORGOTTEN: Final = (
+FORGOTTEN: Final = (
     (_LOST, "eligible, with no order and no place"),
     (_NO_OUTCOME, "budget reserved for attempt {attempt}, no outcome, and the payout is {state}"),
     (_NO_PLACE, "queued in a cycle that is closed"),
@@ -103,7 +104,7 @@ _FORGOTTEN: Final = (
 
 async def look(payout: asyncpg.Connection, invariant: Invariant) -> None:
     """Every eligible decision has a payout in the open cycle, every reserved rupiah an outcome or a wait that ends."""
-    for query, sentence in _FORGOTTEN:
+    for query, sentence in FORGOTTEN:
         found: list[Any] = await payout.fetch(
             f"SELECT *, count(*) OVER () AS found FROM ({query}) AS f ORDER BY cycle, recipient_id LIMIT {EXAMPLES_MAX}"
         )

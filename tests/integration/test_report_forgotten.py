@@ -1,7 +1,9 @@
 """Whom payout forgot is found, and a large cycle on its way is no alarm."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -82,6 +84,28 @@ async def test_a_sweep_on_its_way_is_no_alarm_and_a_dead_one_is(desk: Desk) -> N
         "UPDATE payout SET since = since - interval '1 hour', due_at = now() WHERE recipient_id = $1", recipient(1)
     )
     assert await found(desk) == [recipient(1)], "it went past this one"
+
+
+async def test_no_look_reads_a_table_once_for_each_row(desk: Desk) -> None:
+    """Half of them are ordered, and half wait: a look that asked anew for each of these how far the sweep has come
+    took hours with some thousands."""
+    people = 60
+    await desk.open_cycle(10**9)
+    await desk.decide(*(desk.decision(n) for n in range(people)))
+    for _ in range(people // 4):
+        await desk.sweep.turn()
+    await later(desk, 60)
+    await desk.rows("ANALYZE")
+    for query, _ in forgotten.FORGOTTEN:
+        ((plan,),) = await desk.rows(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+        assert max(visited(json.loads(plan)[0]["Plan"])) <= 3 * people, query
+
+
+def visited(node: dict[str, Any]) -> Iterator[int]:
+    """How many rows each step of a plan looked at, all its repetitions together."""
+    yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for below in node.get("Plans", ()):
+        yield from visited(below)
 
 
 async def test_who_ended_unpaid_while_a_newer_decision_counts_as_dealt_with_is_found(desk: Desk) -> None:
