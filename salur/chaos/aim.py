@@ -40,8 +40,15 @@ SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND back
 _OUTBOX: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
 
+_TELLS_NOBODY: Final = frozenset({"portal"})
+"""What it emits are codes, for which nobody asks here."""
+
+
 def aims_of(service: str) -> tuple[Aim, ...]:
-    return tuple(aim for aim in Aim if aim != Aim.CALL or service in _CALLS)
+    never = {Aim.CALL} if service not in _CALLS else set()
+    if service in _TELLS_NOBODY:
+        never.add(Aim.OUTBOX)
+    return tuple(aim for aim in Aim if aim not in never)
 
 
 async def moment(settings: Settings, victim: str, aim: Aim) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-SERVICES = ("registry", "eligibility", "payout", "notify")
+SERVICES = ("registry", "eligibility", "payout", "notify", "portal")
 INSTANCES = 2
 """Of each service, so that partitions move from one to the other."""
 _OUTSIDE: Mapping[str, tuple[str, ...]] = {"payout": ("bank",), "notify": ("carrier",)}

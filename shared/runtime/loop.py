@@ -5,16 +5,16 @@ committed there are for lag tools.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import SalurError
 from shared.events.topics import outputs_of
@@ -46,6 +46,8 @@ from shared.telemetry.metrics import (
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 POLL_MS = 200
 FETCH_BYTES = 8 * 1024 * 1024
 """What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
@@ -54,7 +56,12 @@ GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
 OFFSET_COMMIT_S = 1.0
+CLIENT_WITHIN_S = 30.0
+"""Kafka's client can stop for good while its broker is away: aiokafka waits for metadata that never come, and a stage
+stood for ever in the commit of its offsets, of which nothing depends. So whatever takes so long ends the session, and
+the next has a client of its own. Longer than a failover or a rebalance with a process that was killed."""
 DRAIN_S = 5.0
+CLOSED_WITHIN_S = 10.0
 RESUMED_LOOK_S = 1.0
 """How often a loop that stands looks whether a person resumed it."""
 MOVED_LOOK_S = 2.0
@@ -69,6 +76,10 @@ SHARE_MIN = 1 / 64
 
 class InputLost(SalurError):
     """A topic no longer holds what this service has not yet read."""
+
+
+class ClientStuck(SalurError):
+    """Kafka's client does not even close: it may hold partitions for ever, so the process ends and is started anew."""
 
 
 class _Generation(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -112,7 +123,8 @@ class Loop:
         return self.turn.stage.service
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works through all trouble. Raises DatabaseOlderThanTopic and InputLost: then nothing may go on."""
+        """Works through all trouble. Raises DatabaseOlderThanTopic and InputLost: then nothing may go on; and
+        ClientStuck."""
         backoff = Backoff()
         while not stopping.is_set():
             try:
@@ -162,7 +174,7 @@ class Loop:
                 with suppress(Exception):
                     await self._commit_offsets(consumer)
             finally:
-                await asyncio.shield(consumer.stop())
+                await _closed(consumer)
 
     async def _wait_out(self, trouble: Exception, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Then the positions are read anew, and a smaller batch is tried."""
@@ -188,7 +200,7 @@ class Loop:
             self.ready, self.trouble = True, None
         try:
             messages_max = max(1, int(self.settings.batch_messages_max * self._share))
-            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max)
+            polled = await _in_time(consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max))
             messages = [message_of(record) for records in polled.values() for record in records]
         except NoOffsetForPartitionError:
             self._taken = -1
@@ -245,7 +257,7 @@ class Loop:
         if not anew and self._missing_since is None and monotonic() < self._topics_look_at:
             return True
         self._topics_look_at = monotonic() + TOPICS_LOOK_S
-        missing = sorted(set(self.turn.stage.topics) - await consumer.topics())
+        missing = sorted(set(self.turn.stage.topics) - await _in_time(consumer.topics()))
         if not missing:
             self._missing_since = None
             return True
@@ -330,7 +342,7 @@ class Loop:
             if (tp := TopicPartition(*place)) in assigned
         }
         if reached:
-            await consumer.commit(reached)
+            await _in_time(consumer.commit(reached))
 
     def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
         """Not of what went to another process meanwhile: the client knows nothing of it any more."""
@@ -357,6 +369,24 @@ class Loop:
             LAG_MESSAGES.remove(self.service, *map(str, place))
             LAG_SECONDS.remove(self.service, *map(str, place))
             self._lagging.discard(place)
+
+
+async def _in_time(call: Awaitable[T]) -> T:
+    """What a call of Kafka's client gives. Raises KafkaError where it takes too long: the session is over."""
+    try:
+        async with asyncio.timeout(CLIENT_WITHIN_S):
+            return await call
+    except TimeoutError:
+        raise KafkaTimeoutError(f"Kafka's client has not come back for {CLIENT_WITHIN_S:.0f} s") from None
+
+
+async def _closed(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await asyncio.wait_for(asyncio.shield(consumer.stop()), CLOSED_WITHIN_S)
+    except TimeoutError:
+        raise ClientStuck(
+            f"Kafka's client has not closed within {CLOSED_WITHIN_S:.0f} s", hint="start this process again"
+        ) from None
 
 
 def _require_held(tp: TopicPartition, offset: int, starts: Mapping[Any, int], ends: Mapping[Any, int]) -> None:

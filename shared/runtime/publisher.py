@@ -36,6 +36,9 @@ ROWS_IN_MEMORY_MAX = 256
 BYTES_IN_MEMORY_MAX = 16_000_000
 """Of rows that wait here for their turn, and of what is read in one round; more stays in the database."""
 RECORD_BATCH_BYTES = 900_000
+ACKNOWLEDGED_WITHIN_S = 60.0
+"""Kafka's client may wait for ever while its broker is away. After that another one publishes the row once more, and
+readers drop what came twice."""
 COUNT_S = 5.0
 """How often an outbox that does not fit into one round is counted, for the metric alone."""
 COUNT_MAX = 10_000
@@ -265,7 +268,8 @@ async def _publish_in_order(producer: AIOKafkaProducer, rows: Sequence[OutboxRow
     for row in rows:
         for batch in _record_batches(producer, row):
             try:
-                await (await producer.send_batch(batch, row.topic, partition=row.partition))
+                async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+                    await (await producer.send_batch(batch, row.topic, partition=row.partition))
             except MessageSizeTooLargeError as error:
                 raise TopicTooSmall(
                     f"the topic {row.topic} takes no batch of {batch.size()} bytes; what was committed waits",
