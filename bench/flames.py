@@ -19,6 +19,10 @@ SECONDS = 15
 A_SECOND = 100
 
 
+def installed() -> bool:
+    return PY_SPY.exists()
+
+
 @contextmanager
 def drawn(home: Home, folder: Path | None) -> Iterator[None]:
     """FOLDER/STAGE.svg of the first SECONDS of the block, which lasts as long at least. Nothing without a folder.
@@ -28,8 +32,6 @@ def drawn(home: Home, folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    if not PY_SPY.exists():
-        raise SalurError(f"{PY_SPY} is not installed", hint="make .venv/baselines/filled")
     folder.mkdir(parents=True, exist_ok=True)
     pids = {record.name: record.pid for record in (State.load(home.state) or State()).processes}
     watching = [_watched(pids[stage], folder / f"{stage}.svg") for stage in STAGES]

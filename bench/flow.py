@@ -228,6 +228,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only-filled", action="store_true", help="leave the empty tables out")
     parser.add_argument("--flames", type=Path, metavar="FOLDER", help="flame graphs of the stages, at once, go there")
     given = parser.parse_args()
+    if given.flames and not flames.installed():
+        parser.error("--flames needs py-spy: make .venv/baselines/filled")
     steady_rows = WARM_UP_ROWS + STEADY_S * sum(given.rates)
     if given.families < steady_rows + WARM_UP_ROWS:
         parser.error(f"these rates need more than {steady_rows + WARM_UP_ROWS:,} families")
