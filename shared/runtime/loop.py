@@ -56,9 +56,9 @@ GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
 OFFSET_COMMIT_S = 1.0
-CLIENT_WITHIN_S = 30.0
+CLIENT_WITHIN_S = 60.0
 """Kafka's client can stop for good while its broker is away: aiokafka waits for metadata that never come, and a stage
-stood for ever in the commit of its offsets, of which nothing depends. So whatever takes so long ends the session, and
+stood for ever in the commit of its offsets, on which nothing depends. So whatever takes so long ends the session, and
 the next has a client of its own. Longer than a failover or a rebalance with a process that was killed."""
 DRAIN_S = 5.0
 CLOSED_WITHIN_S = 10.0
