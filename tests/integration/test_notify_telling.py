@@ -138,6 +138,17 @@ async def two_in_flight(desk: Desk) -> tuple[Outgoing, Outgoing]:
     return first, second
 
 
+async def failed_and_paid_in_flight(desk: Desk) -> tuple[Outgoing, Outgoing]:
+    """Two messages about one payout, which failed first and was then paid."""
+    await desk.hand([desk.decided(1)])
+    await desk.claim_all()
+    await desk.hand([desk.paid(1, failed="account_closed")])
+    (failed,) = await desk.claim_all()
+    await desk.hand([desk.paid(1, revision=4, attempt=2)])
+    (confirmed,) = await desk.claim_all()
+    return failed, confirmed
+
+
 @pytest.mark.parametrize("groups", [[(0, 1)], [(1, 0)], [(0,), (1,)], [(1,), (0,)]], ids=str)
 async def test_of_two_refused_about_one_thing_the_newer_waits(desk: Desk, groups: list[tuple[int, ...]]) -> None:
     """However their answers come: one index entry for both would keep all answers of the group from being written."""
@@ -181,12 +192,7 @@ async def test_what_comes_while_a_refusal_is_written_waits_alone(desk: Desk) -> 
 
 
 async def test_of_two_payouts_messages_the_revision_tells_which_is_newer(desk: Desk) -> None:
-    await desk.hand([desk.decided(1)])
-    await desk.claim_all()
-    await desk.hand([desk.paid(1, failed="account_closed")])
-    (failed,) = await desk.claim_all()
-    await desk.hand([desk.paid(1, revision=4, attempt=2)])
-    (confirmed,) = await desk.claim_all()
+    failed, confirmed = await failed_and_paid_in_flight(desk)
     await desk.pool.execute(  # a clock that was set back
         "UPDATE message SET created_at = created_at - interval '1 h' WHERE message_id = $1", confirmed.message_id
     )
@@ -198,12 +204,7 @@ async def test_of_two_payouts_messages_the_revision_tells_which_is_newer(desk: D
 @pytest.mark.parametrize("became", [Fact.ACCEPTED, Fact.TOLD_READ, Fact.REFUSED, Fact.LOST])
 async def test_what_is_refused_after_later_news_left_is_told_no_more(desk: Desk, became: Fact) -> None:
     """Else somebody who has been paid would hear afterwards that it failed."""
-    await desk.hand([desk.decided(1)])
-    await desk.claim_all()
-    await desk.hand([desk.paid(1, failed="account_closed")])
-    (failed,) = await desk.claim_all()
-    await desk.hand([desk.paid(1, revision=4, attempt=2)])
-    (confirmed,) = await desk.claim_all()
+    failed, confirmed = await failed_and_paid_in_flight(desk)
     await desk.tell(confirmed.message_id, became, 1)
     await answer(desk, failed)
     assert await desk.claim_all() == []

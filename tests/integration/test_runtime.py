@@ -13,7 +13,7 @@ from shared.events.codec import encode
 from shared.events.envelope import CONTENT_TYPE
 from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
-from shared.runtime import loop, positions, publisher, tail
+from shared.runtime import positions, tail
 from shared.runtime.breaker import BreakerOpen
 from shared.runtime.emit import Outbox
 from shared.runtime.positions import NotOwner, Place, Position
@@ -144,65 +144,6 @@ async def test_trouble_is_waited_out_and_nothing_is_lost(settings: ServiceSettin
     assert await accepted(settings, LETTERS, DeadLetter) == []
 
 
-def never(hung: list[Any], method: Any) -> Any:
-    """The method of the first client that calls it never comes back; that of all others does what it does."""
-
-    async def hanging(client: Any, *arguments: Any, **named: Any) -> Any:
-        if not hung:
-            hung.append(client)
-        if client is hung[0]:
-            await asyncio.Event().wait()
-        return await method(client, *arguments, **named)
-
-    return hanging
-
-
-@pytest.mark.parametrize("method", ["commit", "getmany", "topics"])
-async def test_a_client_that_never_comes_back_is_replaced(
-    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    hung: list[Any] = []
-    monkeypatch.setattr(loop, "CLIENT_WITHIN_S", 1.0)
-    monkeypatch.setattr(loop.AIOKafkaConsumer, method, never(hung, getattr(loop.AIOKafkaConsumer, method)))
-    await feed(settings, registrations(5))
-    async with running(settings, Toy(), keyring):
-        await all_handled(settings, 5)
-        await feed(settings, registrations(4, 5))
-        await all_handled(settings, 9)
-    assert hung
-
-
-async def test_a_client_that_does_not_close_ends_the_process(
-    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hung: list[Any] = []
-    stop = loop.AIOKafkaConsumer.stop
-    async with running(settings, Toy(), keyring) as process:
-
-        async def ready() -> bool:
-            return process.loop.ready
-
-        await until(ready)
-        monkeypatch.setattr(loop, "CLOSED_WITHIN_S", 0.5)
-        monkeypatch.setattr(loop.AIOKafkaConsumer, "stop", never(hung, stop))
-        with pytest.raises(loop.ClientStuck):
-            await process.stop()
-    await stop(hung[0])
-
-
-async def test_a_row_whose_publication_never_comes_back_is_published_by_another_client(
-    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hung: list[Any] = []
-    await feed(settings, registrations(5))
-    monkeypatch.setattr(publisher, "ACKNOWLEDGED_WITHIN_S", 0.5)
-    monkeypatch.setattr(publisher.AIOKafkaProducer, "send_batch", never(hung, publisher.AIOKafkaProducer.send_batch))
-    async with running(settings, Toy(), keyring):
-        await all_handled(settings, 5)
-    assert hung
-    assert len(await accepted(settings, DECIDED, EligibilityDecided)) == 5
-
-
 async def test_a_gap_in_the_sequence_stops_that_partition_alone(settings: ServiceSettings, keyring: Keyring) -> None:
     lost = registrations(1, start=900)[0]
     value = encode(lost)
@@ -283,12 +224,12 @@ async def test_two_publishers_at_once_do_no_harm(settings: ServiceSettings, keyr
     for start in range(0, len(messages), 40):
         await turn.handle(messages[start : start + 40])
     publishers = [toys.Publisher("eligibility", turn.outbox.pool, settings) for _ in range(2)]
-    for one in publishers:
-        one.own(frozenset(range(8)))
-    await asyncio.gather(*(one.drain() for one in publishers))
+    for publisher in publishers:
+        publisher.own(frozenset(range(8)))
+    await asyncio.gather(*(publisher.drain() for publisher in publishers))
     assert len(await accepted(settings, DECIDED, EligibilityDecided)) == 400
-    for one in publishers:
-        await one.close()
+    for publisher in publishers:
+        await publisher.close()
     await turn.outbox.pool.close()
 
 
