@@ -5,16 +5,16 @@ committed there are for lag tools.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import SalurError
 from shared.events.topics import outputs_of
@@ -22,6 +22,7 @@ from shared.kafka import start
 from shared.runtime import positions, resumption
 from shared.runtime.backoff import Backoff
 from shared.runtime.breaker import BreakerOpen
+from shared.runtime.client import Silence, closed, in_time
 from shared.runtime.failures import is_trouble, told
 from shared.runtime.garbage import Rest
 from shared.runtime.positions import NotOwner, Place
@@ -46,8 +47,6 @@ from shared.telemetry.metrics import (
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 POLL_MS = 200
 FETCH_BYTES = 8 * 1024 * 1024
 """What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
@@ -56,12 +55,7 @@ GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
 OFFSET_COMMIT_S = 1.0
-CLIENT_WITHIN_S = 60.0
-"""Kafka's client can stop for good while its broker is away: aiokafka waits for metadata that never come, and a stage
-stood for ever in the commit of its offsets, on which nothing depends. So whatever takes so long ends the session, and
-the next has a client of its own. Longer than a failover or a rebalance with a process that was killed."""
 DRAIN_S = 5.0
-CLOSED_WITHIN_S = 10.0
 RESUMED_LOOK_S = 1.0
 """How often a loop that stands looks whether a person resumed it."""
 MOVED_LOOK_S = 2.0
@@ -76,10 +70,6 @@ SHARE_MIN = 1 / 64
 
 class InputLost(SalurError):
     """A topic no longer holds what this service has not yet read."""
-
-
-class ClientStuck(SalurError):
-    """Kafka's client does not even close: it may hold partitions for ever, so the process ends and is started anew."""
 
 
 class _Generation(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -111,6 +101,7 @@ class Loop:
     _offsets_committed_at: float = 0.0
     _share: float = 1.0
     _rest: Rest = field(default_factory=Rest)
+    _silence: Silence = field(default_factory=Silence)
     _resumed: Resumptions = field(default_factory=Resumptions)
     _resumed_look_at: float = 0.0
     _topics_look_at: float = 0.0
@@ -149,7 +140,7 @@ class Loop:
             fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=500,
         )
-        self._taken = -1
+        self._taken, self._silence = -1, Silence()
         try:
             consumer.subscribe(list(self.turn.stage.topics), listener=self._generation)
             await start(consumer, self.settings)
@@ -174,7 +165,7 @@ class Loop:
                 with suppress(Exception):
                     await self._commit_offsets(consumer)
             finally:
-                await _closed(consumer)
+                await closed(consumer)
 
     async def _wait_out(self, trouble: Exception, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Then the positions are read anew, and a smaller batch is tried."""
@@ -200,7 +191,7 @@ class Loop:
             self.ready, self.trouble = True, None
         try:
             messages_max = max(1, int(self.settings.batch_messages_max * self._share))
-            polled = await _in_time(consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max))
+            polled = await in_time(consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max))
             messages = [message_of(record) for records in polled.values() for record in records]
         except NoOffsetForPartitionError:
             self._taken = -1
@@ -230,6 +221,7 @@ class Loop:
         elif not self.breaker_open:
             self._caught_up()
             await self._look_whether_moved()
+            await self._silence.look(consumer)
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
         return len(messages)
@@ -257,7 +249,7 @@ class Loop:
         if not anew and self._missing_since is None and monotonic() < self._topics_look_at:
             return True
         self._topics_look_at = monotonic() + TOPICS_LOOK_S
-        missing = sorted(set(self.turn.stage.topics) - await _in_time(consumer.topics()))
+        missing = sorted(set(self.turn.stage.topics) - await in_time(consumer.topics()))
         if not missing:
             self._missing_since = None
             return True
@@ -342,7 +334,7 @@ class Loop:
             if (tp := TopicPartition(*place)) in assigned
         }
         if reached:
-            await _in_time(consumer.commit(reached))
+            await in_time(consumer.commit(reached))
 
     def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
         """Not of what went to another process meanwhile: the client knows nothing of it any more."""
@@ -369,24 +361,6 @@ class Loop:
             LAG_MESSAGES.remove(self.service, *map(str, place))
             LAG_SECONDS.remove(self.service, *map(str, place))
             self._lagging.discard(place)
-
-
-async def _in_time(call: Awaitable[T]) -> T:
-    """What a call of Kafka's client gives. Raises KafkaError where it takes too long: the session is over."""
-    try:
-        async with asyncio.timeout(CLIENT_WITHIN_S):
-            return await call
-    except TimeoutError:
-        raise KafkaTimeoutError(f"Kafka's client has not come back for {CLIENT_WITHIN_S:.0f} s") from None
-
-
-async def _closed(consumer: AIOKafkaConsumer) -> None:
-    try:
-        await asyncio.wait_for(asyncio.shield(consumer.stop()), CLOSED_WITHIN_S)
-    except TimeoutError:
-        raise ClientStuck(
-            f"Kafka's client has not closed within {CLOSED_WITHIN_S:.0f} s", hint="start this process again"
-        ) from None
 
 
 def _require_held(tp: TopicPartition, offset: int, starts: Mapping[Any, int], ends: Mapping[Any, int]) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 
 from shared.events import EligibilityDecided
 from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
-from shared.runtime import loop, publisher
+from shared.runtime import client, loop, publisher
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.test_runtime import DECIDED, all_handled
@@ -33,12 +34,12 @@ def keyring(settings: ServiceSettings) -> Keyring:
 def never(hung: list[Any], method: Any) -> Any:
     """The method of the first client that calls it never comes back; that of all others does what it does."""
 
-    async def hanging(client: Any, *arguments: Any, **named: Any) -> Any:
+    async def hanging(one: Any, *arguments: Any, **named: Any) -> Any:
         if not hung:
-            hung.append(client)
-        if client is hung[0]:
+            hung.append(one)
+        if one is hung[0]:
             await asyncio.Event().wait()
-        return await method(client, *arguments, **named)
+        return await method(one, *arguments, **named)
 
     return hanging
 
@@ -48,7 +49,7 @@ async def test_a_client_that_never_comes_back_is_replaced(
     settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     hung: list[Any] = []
-    monkeypatch.setattr(loop, "CLIENT_WITHIN_S", 1.0)
+    monkeypatch.setattr(client, "WITHIN_S", 1.0)
     monkeypatch.setattr(loop.AIOKafkaConsumer, method, never(hung, getattr(loop.AIOKafkaConsumer, method)))
     await feed(settings, registrations(5))
     async with running(settings, Toy(), keyring):
@@ -56,6 +57,54 @@ async def test_a_client_that_never_comes_back_is_replaced(
         await feed(settings, registrations(4, 5))
         await all_handled(settings, 9)
     assert hung
+
+
+async def test_a_client_that_gives_nothing_any_more_is_replaced(
+    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fetching task dies, as it does by an assertion of aiokafka's own; it says so to nobody."""
+    broken: list[Fetcher] = []
+    fetch = Fetcher._proc_fetch_request
+
+    async def failing(fetcher: Fetcher, *arguments: Any) -> Any:
+        if not broken:
+            broken.append(fetcher)
+        assert fetcher is not broken[0]
+        return await fetch(fetcher, *arguments)
+
+    monkeypatch.setattr(client, "SILENT_S", 1.0)
+    await feed(settings, registrations(5))
+    async with running(settings, Toy(), keyring):
+
+        async def dead() -> bool:
+            return bool(broken) and broken[0].error_future.done()
+
+        await all_handled(settings, 5)
+        monkeypatch.setattr(Fetcher, "_proc_fetch_request", failing)
+        await until(dead)
+        await feed(settings, registrations(4, 5))
+        await all_handled(settings, 9)
+
+
+async def test_a_client_with_nothing_to_give_is_kept(
+    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    start = loop.start
+
+    async def counted(one: Any, known: Any) -> None:
+        started.append(one)
+        await start(one, known)
+
+    monkeypatch.setattr(client, "SILENT_S", 0.2)
+    monkeypatch.setattr(loop, "start", counted)
+    await feed(settings, registrations(5))
+    async with running(settings, Toy(), keyring):
+        await all_handled(settings, 5)
+        await asyncio.sleep(2)
+        await feed(settings, registrations(4, 5))
+        await all_handled(settings, 9)
+    assert len(started) == 1
 
 
 async def test_a_client_that_does_not_close_ends_the_process(
@@ -69,9 +118,9 @@ async def test_a_client_that_does_not_close_ends_the_process(
             return process.loop.ready
 
         await until(ready)
-        monkeypatch.setattr(loop, "CLOSED_WITHIN_S", 0.5)
+        monkeypatch.setattr(client, "CLOSED_WITHIN_S", 0.5)
         monkeypatch.setattr(loop.AIOKafkaConsumer, "stop", never(hung, stop))
-        with pytest.raises(loop.ClientStuck):
+        with pytest.raises(client.ClientStuck):
             await process.stop()
     await stop(hung[0])
 
