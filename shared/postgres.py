@@ -64,6 +64,7 @@ async def open_pool(
         max_size=size_max,
         command_timeout=60,
         init=admit,
+        reset=_leave,
         server_settings={
             "role": app_role(service),
             "search_path": service,
@@ -74,6 +75,11 @@ async def open_pool(
             **(more or {}),
         },
     )
+
+
+async def _leave(connection: Any) -> None:
+    """A connection that goes back to the pool has nothing to be cleared of: no lock, listener, cursor or setting
+    outlives a transaction here, and asyncpg has ended that. Its own four statements would be more than half of all."""
 
 
 async def _prepare(connection: asyncpg.Connection, service: str) -> None:

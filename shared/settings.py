@@ -142,6 +142,9 @@ class ServiceSettings(KafkaSettings, PostgresSettings, OfficerSettings, ProcessS
     """What each service needs; its own settings extend this."""
 
     batch_messages_max: int = 2000
+    fetch_wait_ms: int = Field(
+        default=100, ge=1, description="So long Kafka gathers messages: turns are fewer, and what comes waits"
+    )
     event_bytes_max: int = 900_000
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 8_000

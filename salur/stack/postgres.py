@@ -57,6 +57,7 @@ _SETTINGS: Mapping[str, str | float] = {
     "random_page_cost": 1.1,
     "jit": "off",
     "autovacuum_naptime": "15s",  # the outbox is filled and emptied all the time
+    "autovacuum_vacuum_cost_delay": "10ms",  # with 2 ms everybody waits for it for seconds, where there are two cores
     # Kept in the main segment: systemd removes an ordinary user's shared memory files when that user logs out.
     "min_dynamic_shared_memory": "32MB",
     # A row that violates a constraint is quoted in DETAIL, and a failed statement in full: no personal data in logs.

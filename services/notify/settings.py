@@ -8,6 +8,7 @@ from shared.settings import ServiceSettings
 class NotifySettings(ServiceSettings):
     """Beside the common settings. Secrets have no default: a webhook that anybody can sign is worth nothing."""
 
+    fetch_wait_ms: int = Field(default=500, ge=1, description="No money waits for this service")
     carrier_url: HttpUrl = Field(
         default=HttpUrl("https://graph.facebook.com"), description="Where messages are posted to"
     )

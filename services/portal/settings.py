@@ -10,6 +10,7 @@ from shared.settings import ServiceSettings
 class PortalSettings(ServiceSettings, ConsoleSettings):
     """Beside the common settings. Secrets have no default."""
 
+    fetch_wait_ms: int = Field(default=500, ge=1, description="No money waits for this service")
     portal_secret: SecretStr = Field(
         min_length=16, description="Keys the hashes of codes, addresses and forms; the same for all instances"
     )

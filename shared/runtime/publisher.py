@@ -29,7 +29,7 @@ from shared.telemetry.metrics import OUTBOX_DEPTH, TROUBLES
 
 log = structlog.get_logger()
 
-POLL_S = 0.05
+POLL_S = 0.1
 ROWS_A_PLACE = 16
 """Of each topic and partition that is owned, in one round."""
 ROWS_IN_MEMORY_MAX = 256
