@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher
 
-from shared.events import EligibilityDecided
+from shared.events import EligibilityDecided, RecipientRegistered
 from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime import client, loop, publisher
@@ -86,6 +87,15 @@ async def test_a_client_that_gives_nothing_any_more_is_replaced(
         await all_handled(settings, 9)
 
 
+async def taken_back(settings: ServiceSettings) -> None:
+    """A stranger's transaction that is aborted: offsets of which nobody ever gets a message."""
+    async with AIOKafkaProducer(**settings.client_options(), transactional_id="stranger") as producer:
+        await producer.begin_transaction()
+        for partition in range(settings.partitions):
+            await producer.send_and_wait(RecipientRegistered.TYPE, b"nothing", partition=partition)
+        await producer.abort_transaction()
+
+
 async def test_a_client_with_nothing_to_give_is_kept(
     settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +111,7 @@ async def test_a_client_with_nothing_to_give_is_kept(
     await feed(settings, registrations(5))
     async with running(settings, Toy(), keyring):
         await all_handled(settings, 5)
+        await taken_back(settings)
         await asyncio.sleep(2)
         await feed(settings, registrations(4, 5))
         await all_handled(settings, 9)
