@@ -142,9 +142,8 @@ class ServiceSettings(KafkaSettings, PostgresSettings, OfficerSettings, ProcessS
     """What each service needs; its own settings extend this."""
 
     batch_messages_max: int = 2000
-    fetch_wait_ms: int = Field(
-        default=100, ge=1, description="So long Kafka gathers messages: turns are fewer, and what comes waits"
-    )
+    fetch_bytes_min: int = Field(default=128 * 1024, ge=1, description="Kafka answers at once where it has so much")
+    fetch_wait_ms: int = Field(default=100, ge=1, description="After so long it answers with whatever it has")
     event_bytes_max: int = 900_000
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 8_000

@@ -8,7 +8,8 @@ from shared.settings import ServiceSettings
 class NotifySettings(ServiceSettings):
     """Beside the common settings. Secrets have no default: a webhook that anybody can sign is worth nothing."""
 
-    fetch_wait_ms: int = Field(default=500, ge=1, description="No money waits for this service")
+    fetch_bytes_min: int = Field(default=1, ge=1, description="Whatever comes: most of its topics are quiet")
+    fetch_wait_ms: int = Field(default=500, ge=1, description="And no money waits for it")
     carrier_url: HttpUrl = Field(
         default=HttpUrl("https://graph.facebook.com"), description="Where messages are posted to"
     )

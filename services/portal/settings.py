@@ -10,7 +10,8 @@ from shared.settings import ServiceSettings
 class PortalSettings(ServiceSettings, ConsoleSettings):
     """Beside the common settings. Secrets have no default."""
 
-    fetch_wait_ms: int = Field(default=500, ge=1, description="No money waits for this service")
+    fetch_bytes_min: int = Field(default=1, ge=1, description="Whatever comes: most of its topics are quiet")
+    fetch_wait_ms: int = Field(default=500, ge=1, description="And no money waits for it")
     portal_secret: SecretStr = Field(
         min_length=16, description="Keys the hashes of codes, addresses and forms; the same for all instances"
     )

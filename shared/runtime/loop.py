@@ -51,9 +51,6 @@ POLL_MS = 200
 FETCH_BYTES = 8 * 1024 * 1024
 """What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
 PARTITION_FETCH_BYTES = 1024 * 1024
-FETCH_BYTES_MIN = 128 * 1024
-"""Some ninety messages: a broker answers at once where it has so much, else after `fetch_wait_ms`. Without that each
-message that comes alone costs a fetch, and a turn."""
 GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
 SMALL_BATCH = 0.1
@@ -141,7 +138,7 @@ class Loop:
             heartbeat_interval_ms=min(3_000, self.settings.session_timeout_ms // 3),
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             fetch_max_bytes=FETCH_BYTES,
-            fetch_min_bytes=FETCH_BYTES_MIN,
+            fetch_min_bytes=self.settings.fetch_bytes_min,
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
         )
         self._taken, self._silence = -1, Silence()

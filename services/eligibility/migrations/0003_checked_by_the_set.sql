@@ -1,5 +1,5 @@
--- PostgreSQL looks a foreign key up row by row, which was a sixth of what a recipient costs here. The same is checked
--- once for all rows of a statement; what is referred to is never deleted, which the service may not do.
+-- PostgreSQL looks a foreign key up row by row. The same is checked once for all rows of a statement; what is referred
+-- to is never deleted, which the service may not do.
 ALTER TABLE recipient DROP CONSTRAINT recipient_family_id_fkey;
 ALTER TABLE decision DROP CONSTRAINT decision_recipient_id_fkey;
 ALTER TABLE family_payee
