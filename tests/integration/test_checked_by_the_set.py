@@ -37,8 +37,8 @@ async def eligibility(database: str) -> AsyncIterator[asyncpg.Pool]:
     ("statement", "numbers", "told"),
     [
         (RECIPIENT, [3, 4], "a row of recipient names a family that is not known"),
-        (DECISION, [2, 3], "a row of decision names a recipient who is not known"),
-        (PAYEE, [1, 2], "a row of family_payee names a recipient without a decision"),
+        (DECISION, [2, 3], "a row of decision names a recipient that is not known"),
+        (PAYEE, [1, 2], "a row of family_payee names a decision that is not known"),
         ("INSERT INTO family_payee SELECT 'f-9', 'sembako', 'r-1' WHERE $1::int[] <> '{}'", [0], "a family that"),
         ("UPDATE recipient SET family_id = 'f-9' WHERE recipient_id = 'r-1' AND $1::int[] <> '{}'", [0], "a family"),
     ],
@@ -52,7 +52,7 @@ async def test_one_that_refers_to_nothing_keeps_all_of_the_statement_out(
 
 async def test_a_payee_turns_to_somebody_decided_only(eligibility: asyncpg.Pool) -> None:
     await eligibility.execute(PAYEE, [1])
-    with pytest.raises(asyncpg.ForeignKeyViolationError, match="without a decision"):
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="a decision that is not known"):
         await eligibility.execute("UPDATE family_payee SET recipient_id = 'r-2'")
     await eligibility.execute(DECISION, [2])
     await eligibility.execute("UPDATE family_payee SET recipient_id = 'r-2'")
@@ -75,7 +75,7 @@ async def test_nobody_is_registered_who_is_no_person(database: str) -> None:
     known, unknown = "r-" + "1" * 32, "r-" + "2" * 32
     async with await open_pool(database, "registry") as pool:
         await pool.execute("INSERT INTO person VALUES ($1)", known)
-        with pytest.raises(asyncpg.ForeignKeyViolationError, match="a person who is not known"):
+        with pytest.raises(asyncpg.ForeignKeyViolationError, match="a person that is not known"):
             await pool.execute(add, [known, unknown])
         await pool.execute(add, [known])
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -11,7 +11,6 @@ import pytest
 from shared.events import DeadLetter, EligibilityDecided
 from shared.events.codec import encode
 from shared.events.envelope import CONTENT_TYPE
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime import positions, tail
 from shared.runtime.breaker import BreakerOpen
@@ -26,9 +25,7 @@ from tests.integration.toy import (
     OUTPUTS,
     Toy,
     accepted,
-    empty_topics,
     feed,
-    prepare,
     put,
     registrations,
     rows,
@@ -43,12 +40,7 @@ INPUT = "recipient.registered"
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    keys = tmp_path / "keys.json"
-    keyfile.create(keys)
-    made = toys.settings_for(kafka, database, keys)
-    await empty_topics(made)
-    await prepare(made)
-    return made
+    return await toys.fresh(kafka, database, tmp_path)
 
 
 @pytest.fixture

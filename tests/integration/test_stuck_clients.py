@@ -9,22 +9,17 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher
 
 from shared.events import EligibilityDecided, RecipientRegistered
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime import client, loop, publisher
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.test_runtime import DECIDED, all_handled
-from tests.integration.toy import Toy, accepted, empty_topics, feed, prepare, registrations, running, until
+from tests.integration.toy import Toy, accepted, feed, registrations, running, until
 
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    keyfile.create(tmp_path / "keys.json")
-    made = toys.settings_for(kafka, database, tmp_path / "keys.json")
-    await empty_topics(made)
-    await prepare(made)
-    return made
+    return await toys.fresh(kafka, database, tmp_path)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from shared.events.model import Data
 from shared.events.topics import FLOW_TOPICS, outputs_of
 from shared.kafka import admin, ensure_topics
 from shared.postgres import migrate, open_pool
+from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime.digest import START, extend
 from shared.runtime.emit import Outbox
@@ -32,6 +33,15 @@ AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 
 def settings_for(kafka: str, database: str, keys: Path, **changes: Any) -> ServiceSettings:
     return ServiceSettings(kafka=kafka, postgres=database, keys=keys, session_timeout_ms=6_000, **changes)
+
+
+async def fresh(kafka: str, database: str, folder: Path) -> ServiceSettings:
+    """With keys of its own, empty topics and an empty database."""
+    keyfile.create(folder / "keys.json")
+    made = settings_for(kafka, database, folder / "keys.json")
+    await empty_topics(made)
+    await prepare(made)
+    return made
 
 
 async def empty_topics(settings: ServiceSettings) -> None:
