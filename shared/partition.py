@@ -1,11 +1,13 @@
 """Which partition a key lands on: murmur2, as Kafka's own clients do it."""
 
+from functools import lru_cache
 from struct import unpack_from
 
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
 
+@lru_cache(maxsize=16_384)
 def partition_of(key: bytes, partitions: int) -> int:
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 

@@ -64,7 +64,7 @@ class SecureKafka(EmbeddedKafka):
     """Its one listener for clients is SASL_SSL. Its certificate is for `address`, by default the one it has."""
 
     def __init__(self, home: Path, *, address: str = LOOPBACK, **options: Any) -> None:
-        super().__init__(home, short_lived=True, **options)
+        super().__init__(home, **options)
         self.authority = Authority(home, "authority")
         self._certificate = self.authority.sign("broker", address)
 

@@ -51,7 +51,7 @@ class TestStack:
 
     def kafka(self) -> str:
         """The bootstrap address."""
-        return self._once("kafka", _kafka_container, lambda home: EmbeddedKafka(home, short_lived=True))
+        return self._once("kafka", _kafka_container, lambda home: EmbeddedKafka(home))
 
     def postgres(self) -> str:
         """The URL of a database whose role may make databases and roles."""

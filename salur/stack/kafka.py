@@ -27,7 +27,10 @@ _MEMORY = {
     1: ("-Xms128m", "-Xmx384m"),
     3: ("-Xms64m", "-Xmx256m", "-XX:MaxDirectMemorySize=64m", "-XX:ReservedCodeCacheSize=64m"),
 }
+# The second compiler takes a core for minutes, of two that the whole flow shares; what it gains afterwards is less.
+_QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 _JVM = (
+    _QUICK_COMPILER,
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
     "--sun-misc-unsafe-memory-access=allow",  # silences a warning about Kafka's own use of it
@@ -37,7 +40,6 @@ _JVM = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
-_QUICK_COMPILER = ("-XX:TieredStopAtLevel=1",)
 # What a user's shell may set for other Java programs.
 _NO_FOREIGN_OPTIONS = dict.fromkeys(("CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"), "")
 _API_VERSIONS = struct.pack(">hhih", 18, 0, 1, -1)  # key, version, correlation id, no client id
@@ -89,18 +91,16 @@ class EmbeddedKafka(Server):
     """One broker that is its own controller, or one of three (`node_id` 1 to `brokers`) on one `home`.
 
     Data and settings lie under `home`/kafka; ports are remembered there. Three hold the same data, and none is ready
-    before a second one runs. A `short_lived` broker compiles less: it starts with two thirds of the CPU time and is
-    slower under long load.
+    before a second one runs.
     """
 
     name = "kafka"
     version = KAFKA_VERSION
 
-    def __init__(self, home: Path | str, *, node_id: int = 1, brokers: int = 1, short_lived: bool = False) -> None:
+    def __init__(self, home: Path | str, *, node_id: int = 1, brokers: int = 1) -> None:
         assert brokers in BROKERS
         assert 1 <= node_id <= brokers
         super().__init__(home)
-        self._compiler = _QUICK_COMPILER if short_lived else ()
         self.node_id = node_id
         self.instance = node_id - 1
         self._brokers = brokers
@@ -147,7 +147,7 @@ class EmbeddedKafka(Server):
         """The controllers' ports are also arguments: whoever compares commands sees that one has changed."""
         override = ("--override", f"controller.quorum.voters={voters(self._controllers)}")
         main = ("kafka.Kafka", str(self._properties), *override)
-        argv = self._java(*_MEMORY[self._brokers], *_JVM, *self._compiler, main=main)
+        argv = self._java(*_MEMORY[self._brokers], *_JVM, main=main)
         return Command(argv, self._folder, _NO_FOREIGN_OPTIONS)
 
     def ready(self) -> bool:
@@ -174,7 +174,7 @@ class EmbeddedKafka(Server):
     def _format(self) -> None:
         """Formats the log folder. Kafka writes `meta.properties` last, so an interrupted run is simply repeated."""
         options = ("format", "-t", self._cluster_id(), "-c", str(self._properties), "-g", *self._format_options())
-        argv = self._java(*_QUICK_COMPILER, main=("kafka.tools.StorageTool", *options))
+        argv = self._java(_QUICK_COMPILER, main=("kafka.tools.StorageTool", *options))
         env = {**os.environ, **_NO_FOREIGN_OPTIONS}
         done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)  # noqa: S603
         if done.returncode:

@@ -58,6 +58,7 @@ _SETTINGS: Mapping[str, str | float] = {
     "jit": "off",
     "autovacuum_naptime": "15s",  # the outbox is filled and emptied all the time
     "autovacuum_vacuum_cost_delay": "10ms",  # with 2 ms everybody waits for it for seconds, where there are two cores
+    "default_statistics_target": 30,  # a third of the usual sample: sealed columns are wide, and sorting them is slow
     # Kept in the main segment: systemd removes an ordinary user's shared memory files when that user logs out.
     "min_dynamic_shared_memory": "32MB",
     # A row that violates a constraint is quoted in DETAIL, and a failed statement in full: no personal data in logs.

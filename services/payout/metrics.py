@@ -55,7 +55,7 @@ def count_payouts(events: Iterable[Event[Any]]) -> None:
     payouts, rupiah = Tally[tuple[str, str, str]](), Tally[tuple[str, str, str]]()
     for event in events:
         if outcome := _OUTCOMES.get(type(event.data)):
-            key = event.data.programme, outcome, getattr(event.data, "code", "")
+            key = event.data.programme, outcome, vars(event.data).get("code", "")
             payouts[key] += 1
             rupiah[key] += event.data.amount_idr
     for key, count in payouts.items():

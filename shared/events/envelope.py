@@ -104,5 +104,8 @@ def _traceparent(trace: str, span: str) -> str:
 
 def _digest(parts: Iterable[str]) -> str:
     """32 hex digits of all parts, each with its length in bytes in front, so that no two lists of parts look alike."""
-    joined = "".join([f"{len(part) if part.isascii() else len(part.encode())}:{part}" for part in parts])
+    parts = tuple(parts)
+    joined = "".join([f"{len(part)}:{part}" for part in parts])
+    if not joined.isascii():
+        joined = "".join([f"{len(part.encode())}:{part}" for part in parts])
     return blake2b(joined.encode(), digest_size=16).hexdigest()

@@ -98,7 +98,7 @@ async def _connect(url: str) -> None:
 
 
 async def test_kafka_survives_kill_9_with_what_was_acknowledged(home: Home) -> None:
-    server = EmbeddedKafka(home.root, short_lived=True)
+    server = EmbeddedKafka(home.root)
     try:
         address = server.start()
         admin = AIOKafkaAdminClient(bootstrap_servers=address)
