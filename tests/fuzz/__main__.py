@@ -2,16 +2,16 @@
 
 With `--requests 100000` HTTP requests to the endpoints of registry, payout and notify instead.
 
-Each service gets its share of the junk, mixed evenly with half as many again of good messages (`--good 1.5`), in one
-run of one process; before it a run with good messages alone says how fast it is without. Everything is temporary:
-embedded Kafka and PostgreSQL.
+Each service gets its share of the junk, mixed evenly with `GOOD_EACH` as many good messages (`--good` for all of them),
+in one run of one process; before it a run with good messages alone says how fast it is without. Everything is
+temporary: embedded Kafka and PostgreSQL.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -31,6 +31,9 @@ from tests.fuzz.test_fuzz_topics import new_topics
 from tests.integration.toy import settings_for
 from tests.stack import TestStack, drop_database, fresh_database
 
+GOOD_EACH: Mapping[Service, float] = {"registry": 1.5, "eligibility": 1.5, "payout": 9, "notify": 9}
+"""Good messages for each junk one. A dead letter costs what six good messages cost payout or notify, which do little
+with most of theirs; there a tenth is junk."""
 FIRST_GOOD = 2_000_000
 MEMORY_MB_MAX = 300
 console = Console()
@@ -152,12 +155,15 @@ async def ask(requests: int, services: list[Service], seed: int) -> list[Answers
         stack.close()
 
 
-async def fuzz(messages: int, services: list[Service], seed: int, large: bool, good_each: float) -> list[Outcome]:
+async def fuzz(
+    messages: int, services: list[Service], seed: int, large: bool, good_each: float | None
+) -> list[Outcome]:
     stack = TestStack()
     try:
         outcomes = []
         for name in services:
-            outcomes.append(await one(name, messages // len(services), stack, seed, large, good_each))
+            share = good_each or GOOD_EACH[name]
+            outcomes.append(await one(name, messages // len(services), stack, seed, large, share))
             console.print(shown(outcomes[-1:]))
         return outcomes
     finally:
@@ -170,7 +176,7 @@ def main() -> None:
     parser.add_argument("--service", action="append", choices=STAGES, help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--no-large", action="store_true", help="no messages of up to 2 MB (they fill the disk)")
-    parser.add_argument("--good", type=float, default=1.5, help="good messages for each junk message")
+    parser.add_argument("--good", type=float, help="good messages for each junk message")
     parser.add_argument("--requests", type=int, help="no messages, but so many HTTP requests")
     given = parser.parse_args()
     if given.requests:
