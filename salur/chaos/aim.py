@@ -42,9 +42,13 @@ _OUTBOX: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
 _TELLS_NOBODY: Final = frozenset({"portal"})
 """What it emits are codes, for which nobody asks here."""
+_KEEPS_IN_KAFKA: Final = frozenset({"monitor"})
+"""What it counts; it writes to the database when an alert comes or goes, and where accounts are paid."""
 
 
 def aims_of(service: str) -> tuple[Aim, ...]:
+    if service in _KEEPS_IN_KAFKA:
+        return (Aim.ANY,)
     never = {Aim.CALL} if service not in _CALLS else set()
     if service in _TELLS_NOBODY:
         never.add(Aim.OUTBOX)

@@ -1,10 +1,15 @@
-"""What a run leaves behind, beside the report: what became of the poison, what was published twice, who was fenced."""
+"""What a run leaves behind, beside the report: what became of the poison, what was published twice, who was fenced,
+what the monitor counted."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from time import monotonic
+from typing import Any, Final
 
+import aiohttp
 from aiokafka import TopicPartition
 
 from salur.chaos.poison import PREFIX, Poison
@@ -18,7 +23,12 @@ from shared.runtime.letters import Letter, body_of, letters
 
 _FENCED: Final = b"another worker moved on"
 _ENDED: Final = b"terminating connection due to transaction timeout"
-_NUMBERED: Final = "SELECT coalesce(sum(next_sequence), 0) FROM output_position WHERE topic = ANY ($1::text[])"
+_NUMBERED: Final = """
+SELECT topic, sum(next_sequence)::bigint FROM output_position WHERE topic = ANY ($1::text[]) GROUP BY topic
+"""
+_MONITOR_WITHIN_S: Final = 240.0
+_THE_RUN: Final = {"by": "district", "minutes": "1440"}
+"""By district the monitor tells whole hours, the running one included."""
 _ANSWERS: Final = f"SELECT id, answer, problems FROM submission WHERE id LIKE '{PREFIX}%'"
 
 
@@ -99,12 +109,52 @@ async def _check_answers(settings: Settings, rejected: Collection[Poison], wrong
 
 async def republications(settings: Settings, events: Mapping[str, int]) -> int:
     """Messages on the topics beyond those that the services have numbered."""
-    numbered = 0
+    written = sum(count for name, count in events.items() if FLOW_TOPICS[name].owner in STAGES)
+    return written - sum((await _numbered(settings)).values())
+
+
+async def _numbered(settings: Settings) -> Counter[str]:
+    """By topic, how many events the stages have numbered."""
+    numbered: Counter[str] = Counter()
     for service in STAGES:
         async with database(settings, service) as connection:
-            numbered += int(await connection.fetchval(_NUMBERED, outputs_of(service)))
-    written = sum(count for name, count in events.items() if FLOW_TOPICS[name].owner is not None)
-    return written - numbered
+            numbered.update({row[0]: row[1] for row in await connection.fetch(_NUMBERED, outputs_of(service))})
+    return +numbered
+
+
+@dataclass(slots=True)
+class Watched:
+    """`events`: that the monitor counted."""
+
+    events: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+async def watched(settings: Settings, monitor_url: str) -> Watched:
+    """Whether the monitor counts each event that the stages have numbered, and each once: it is waited for, as it
+    reads behind everybody, and back what it had counted when it was started last."""
+    numbered, counted = await _numbered(settings), Counter[str]()
+    until = monotonic() + _MONITOR_WITHIN_S
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while counted != numbered and monotonic() < until:
+            await asyncio.sleep(1)
+            with suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                async with session.get(f"{monitor_url}/windows", params=_THE_RUN) as answer:
+                    counted = _by_topic((await answer.json())["rows"])
+    wrong = [
+        f"the monitor counts {counted[topic]:,} {topic}, there are {numbered[topic]:,}"
+        for topic in sorted(numbered | counted)
+        if counted[topic] != numbered[topic]
+    ]
+    return Watched(counted.total(), wrong)
+
+
+def _by_topic(rows: Collection[Mapping[str, Any]]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for row in rows:
+        if FLOW_TOPICS[row["topic"]].owner in STAGES:
+            counted[row["topic"]] += row["events"]
+    return counted
 
 
 def zombies_met(home: Home) -> tuple[int, int]:

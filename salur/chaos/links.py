@@ -6,6 +6,8 @@ from typing import NamedTuple
 SERVICES = ("registry", "eligibility", "payout", "notify", "portal")
 INSTANCES = 2
 """Of each service, so that partitions move from one to the other."""
+MONITOR = "monitor"
+"""Runs once: a second instance would only stand by."""
 _OUTSIDE: Mapping[str, tuple[str, ...]] = {"payout": ("bank",), "notify": ("carrier",)}
 
 
@@ -37,7 +39,8 @@ class Link(NamedTuple):
 
 
 def owners() -> tuple[str, ...]:
-    return tuple(f"{service}-{instance}" for service in SERVICES for instance in range(INSTANCES))
+    scaled = (f"{service}-{instance}" for service in SERVICES for instance in range(INSTANCES))
+    return (*scaled, f"{MONITOR}-0")
 
 
 def brokers_of(count: int) -> tuple[str, ...]:

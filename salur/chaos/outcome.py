@@ -43,6 +43,8 @@ class Outcome(BaseModel):
     """by the database, because their process had stopped in them"""
     republications: int = 0
     """events published twice, which readers drop"""
+    watched: int = 0
+    """events that the monitor counted"""
     connections: int = 0
     """through the proxies"""
     connections_broken: int = 0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from salur.chaos.links import SERVICES, Link, brokers_of, links_of, owners
+from salur.chaos.links import MONITOR, SERVICES, Link, brokers_of, links_of, owners
 from salur.stack.broker_settings import Properties
 from salur.stack.home import Home
 from salur.stack.kafka import EmbeddedKafka
@@ -85,10 +85,9 @@ def _through_proxies(program: Program) -> Program:
 
 PROGRAMS: tuple[Program, ...] = tuple(
     _through_proxies(program)
-    if program.name in SERVICES
+    if program.name in (*SERVICES, MONITOR)
     else replace(program, prepare=_prepare_broker)
     if program.name == EmbeddedKafka.name
     else program
     for program in (replace(every, backoff_max_s=BACKOFF_MAX_S) for every in EVERY)
-    if program.name != "monitor"  # it watches, and does nothing that is compared
 )

@@ -14,6 +14,7 @@ from salur.chaos.drain import Drain
 from salur.chaos.faults import Fault, draw
 from salur.chaos.feed import Feed, File
 from salur.chaos.inject import FaultLog, Injector
+from salur.chaos.links import MONITOR
 from salur.chaos.outcome import Outcome
 from salur.chaos.passage import Passage
 from salur.chaos.proxy import Proxies
@@ -160,6 +161,10 @@ class _Run:
         outcome.unknown_messages_undisturbed, outcome.unknown_messages = comparison.unknown
         outcome.events = sum(passage.drain.events.values())
         outcome.republications = await evidence.republications(settings, passage.drain.events)
+        self.tell.report("waiting for the monitor's counts")
+        watched = await evidence.watched(settings, _url(home, MONITOR))
+        outcome.watched = watched.events
+        outcome.wrong += watched.wrong
         outcome.fenced, outcome.transactions_ended = evidence.zombies_met(home)
         outcome.restarts = evidence.restarts(home)
 

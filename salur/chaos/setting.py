@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import yaml
 
 from salur.chaos.faults import SESSION_TIMEOUT_S
-from salur.chaos.links import INSTANCES, SERVICES, every_link
+from salur.chaos.links import INSTANCES, MONITOR, SERVICES, every_link
 from salur.chaos.programs import TABLE, ports_of
 from salur.chaos.proxy import Proxies
 from salur.stack.control import Request, Watcher, down, up
@@ -45,6 +45,7 @@ _SERVICE: Final = {
     "transaction_timeout_ms": f"{SESSION_TIMEOUT_S * 1000 - 1000:.0f}",
 }
 _NOTIFY: Final = {"carrier_timeout_s": "4", "quiet_time_s": "1"}
+_MONITOR: Final = {"alert_every_s": "2"}
 
 
 class NotAChaosRun(SalurError):
@@ -158,9 +159,10 @@ def _only(home: Home) -> None:
 
 
 def _options(places: Places, seed: int) -> dict[str, dict[str, str]]:
-    options = {service: dict(_SERVICE) for service in SERVICES}
+    options = {service: dict(_SERVICE) for service in (*SERVICES, MONITOR)}
     options["payout"]["payout_banks"] = str(_banks_file(places))
     options["notify"] |= _NOTIFY
+    options[MONITOR] |= _MONITOR
     options["bank"] = {"seed": str(seed), **_BANK}
     options["carrier"] = {"seed": str(seed)}
     return options

@@ -33,7 +33,7 @@ class Cause(NamedTuple):
 class Event(BaseModel, Generic[D]):
     """One CloudEvent in structured JSON mode. `subject` is the Kafka key: a recipient, a cycle or a submission."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")  # nearly no value comes twice
 
     specversion: Literal["1.0"] = "1.0"
     id: EventId

@@ -14,8 +14,8 @@ from salur.chaos.faults import Kind
 from salur.report.make import ORDER
 from tests.stack import new_home
 
-FAMILIES, FAULTS, SEED = 100, 20, 314
-KILLED = {"registry", "eligibility", "payout", "notify", "portal", "bank", "carrier", "postgres", "kafka"}
+FAMILIES, FAULTS, SEED = 100, 20, 18118
+KILLED = {"registry", "eligibility", "payout", "notify", "portal", "monitor", "bank", "carrier", "postgres", "kafka"}
 """With this seed everything is killed once at least, and lines to Kafka are cut, which always carry something."""
 WITHIN_S = 420
 
@@ -76,6 +76,11 @@ def test_everybody_was_compared_with_the_undisturbed_run(run: Run) -> None:
     assert outcome["by_family"] < 0.2 * outcome["recipients"]
     for thing in ("payout", "ledger", "bank's books", "message", "told"):
         assert compared[thing] > FAMILIES / 2, thing
+
+
+def test_the_monitor_counted_every_event_of_the_stages(run: Run) -> None:
+    _, outcome, _, _ = run
+    assert 5 * FAMILIES < outcome["watched"] <= outcome["events"]
 
 
 def test_all_poison_came_to_its_end(run: Run) -> None:

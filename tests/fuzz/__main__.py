@@ -36,7 +36,8 @@ GOOD_EACH: Mapping[Service, float] = {"registry": 1.5, "eligibility": 1.5, "payo
 with most of theirs; there a tenth is junk."""
 FIRST_GOOD = 2_000_000
 MEMORY_MB_MAX = 300
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 160)
+"""In a file a table is as wide as its figures."""
 
 
 class Outcome(NamedTuple):
