@@ -120,7 +120,8 @@ def parts(file: Path, sizes: Sequence[int]) -> Iterator[Path]:
 
 def kept(meter: Meter, recipients: int) -> dict[str, Any]:
     console.print(meter.table(recipients))
-    return {"cpu_us": meter.spent_us(recipients), "memory_mb": {n: round(b / 1e6) for n, b in meter.memory.items()}}
+    memory_mb = {name: round(used / 1e6) for name, used in meter.memory.items()}
+    return {"cpu_us": meter.spent_us(recipients), "memory_mb": memory_mb, "stolen_percent": meter.stolen_percent()}
 
 
 async def steadily(flow: Flow, home: Home, file: Path, rate: int) -> dict[str, Any]:

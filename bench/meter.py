@@ -1,4 +1,4 @@
-"""What each process of a stack spent."""
+"""What each process of a stack spent, and what the machine's host kept from all of them."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,9 +17,11 @@ class Meter:
     home: Home
     before: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    machine_before: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         self.before = self._cpu()
+        self.machine_before = _machine()
 
     def look(self) -> None:
         """Memory is that of the moments at which somebody looked."""
@@ -30,8 +32,14 @@ class Meter:
         spent = {name: cpu - self.before.get(name, 0.0) for name, cpu in self._cpu().items()}
         return {name: round(cpu / recipients * 1e6, 1) for name, cpu in sorted(spent.items(), key=lambda one: -one[1])}
 
+    def stolen_percent(self) -> float:
+        """Of the machine's CPU time, what a host gave to other machines: with more than a few, a run says little."""
+        stolen, passed = (after - before for after, before in zip(_machine(), self.machine_before, strict=True))
+        return round(100 * stolen / passed, 1)
+
     def table(self, recipients: int) -> Table:
-        table = Table("process", "µs a recipient", "most memory", box=None)
+        stolen = f"{self.stolen_percent()} % of the CPU went to other machines"
+        table = Table("process", "µs a recipient", "most memory", box=None, caption=stolen, caption_justify="left")
         for name, cost_us in self.spent_us(recipients).items():
             table.add_row(name, f"{cost_us:,.0f}", f"{self.memory[name] / 1e6:.0f} MB")
         return table
@@ -53,3 +61,9 @@ class Meter:
                         spent += times.user + times.system
                 found[name] = spent
         return found
+
+
+def _machine() -> tuple[float, float]:
+    """CPU seconds since it was started: stolen from it, and all."""
+    times = psutil.cpu_times()
+    return getattr(times, "steal", 0.0), sum(times)
