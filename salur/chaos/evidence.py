@@ -27,6 +27,7 @@ _NUMBERED: Final = """
 SELECT topic, sum(next_sequence)::bigint FROM output_position WHERE topic = ANY ($1::text[]) GROUP BY topic
 """
 _MONITOR_WITHIN_S: Final = 240.0
+_LOOK_EVERY_S: Final = 1.0
 _THE_RUN: Final = {"by": "district", "minutes": "1440"}
 """By district the monitor tells whole hours, the running one included."""
 _ANSWERS: Final = f"SELECT id, answer, problems FROM submission WHERE id LIKE '{PREFIX}%'"
@@ -137,7 +138,7 @@ async def watched(settings: Settings, monitor_url: str) -> Watched:
     until = monotonic() + _MONITOR_WITHIN_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while counted != numbered and monotonic() < until:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_LOOK_EVERY_S)
             with suppress(aiohttp.ClientError, TimeoutError, ValueError):
                 async with session.get(f"{monitor_url}/windows", params=_THE_RUN) as answer:
                     counted = _by_topic((await answer.json())["rows"])
