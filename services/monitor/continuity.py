@@ -2,7 +2,8 @@
 
 Faust can pass over messages: what it had fetched when a rebalance or the end of a recovery stopped the flow is not
 always fetched again. Offsets of a topic of the flow have no holes, so a message that comes too early is left out, and
-the partition is read again from the one that is missing.
+the partition is read again from the one that is missing. Only Kafka itself can say that it holds no such message: where
+brokers are away and come back, the reader may well give a later one many times before the one that is asked for.
 
 A partition that waits its turn behind others is not read again: only where a message came too early, or where nothing
 at all was counted since the last look, or after a minute.
@@ -15,7 +16,7 @@ from typing import Any, Final
 from faust.types.tuples import TP
 
 SEEKS_MAX: Final = 3
-"""So often a message is asked for; when Kafka then has another one in its place, it is gone, as the sequences tell."""
+"""So often a message is read again before Kafka is asked whether it holds it at all."""
 LOOKS_MAX: Final = 12
 """For so many looks a partition may wait for others."""
 
@@ -38,10 +39,9 @@ class Continuity:
     def takes(self, tp: TP, offset: int) -> bool:
         """Whether this message is the next one."""
         expected = self.next.get(tp, offset)
-        if offset < expected:
-            return False
-        if offset > expected and self._sought.get(tp, 0) < SEEKS_MAX:
+        if offset > expected:
             self._early.add(tp)
+        if offset != expected:
             return False
         self.next[tp] = offset + 1
         self._taken = True
@@ -65,3 +65,13 @@ class Continuity:
             self._sought[tp] = self._sought.get(tp, 0) + 1
             self._early.discard(tp)
         return found
+
+    def doubted(self) -> dict[TP, int]:
+        """Partitions with the offset that was read again many times in vain: does Kafka hold it?"""
+        return {tp: self.next[tp] for tp, times in self._sought.items() if times >= SEEKS_MAX}
+
+    def held_from(self, tp: TP, offset: int) -> None:
+        """Kafka holds nothing between the next offset and this one, as the sequences will tell; or it does hold the
+        next, which is then sought on."""
+        self._sought.pop(tp, None)
+        self.next[tp] = max(offset, self.next[tp])

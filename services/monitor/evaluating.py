@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 import structlog
+from aiokafka import TopicPartition
 
 from services.monitor import looking, store
 from services.monitor.domain.alerts import Judgement, Subject, judge, worded
@@ -63,6 +64,7 @@ class Evaluator:
         if now_s >= self._looked_at + STALLED_S:
             self._looked_at = now_s
             await self.watch.read_again(ends)
+            await self._ask_for_what_never_comes()
         self.behind_s = max(0.0, now_s - until_s)
         BEHIND_SECONDS.set(self.behind_s)
         outside = await self.reach.panes(int(until_s) - int(until_s) % 60) if self.behind_s < BEHIND_MAX_S else ()
@@ -74,6 +76,18 @@ class Evaluator:
             await self.judge(self.last)
         await self._tidy(now_s, at)
         return 0
+
+    async def _ask_for_what_never_comes(self) -> None:
+        continuity = self.watch.continuity
+        for tp, offset in continuity.doubted().items():
+            first = await self.reach.first(TopicPartition(*tp), offset)
+            if first is None:
+                continue
+            if first > offset:
+                log.error(
+                    "Kafka has no such messages", topic=tp.topic, partition=tp.partition, offsets=[offset, first - 1]
+                )
+            continuity.held_from(tp, first)
 
     async def judge(self, snapshot: Snapshot) -> Judgement:
         """Raises what is new and clears what is over; nothing where a later minute was judged before a restart."""

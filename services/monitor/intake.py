@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.monitor.domain.counting import MINUTE_S
 from services.monitor.domain.snapshot import Pane
+from shared import reading
 from shared.events.topics import FLOW_TOPICS, INTAKE_MODELS, MONITOR_GROUP
 from shared.kafka import start
 from shared.settings import KafkaSettings
@@ -20,6 +21,7 @@ from shared.settings import KafkaSettings
 KEPT_MINUTES: Final = 90
 _LOOK_MINUTES: Final = 15
 """How far back is looked after a start."""
+_GIVES_WITHIN_MS: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -36,6 +38,21 @@ class Reach:
             [TopicPartition(topic, p) for topic in topics for p in range(partitions)]
         )
         return ends
+
+    async def first(self, place: TopicPartition, offset: int) -> int | None:
+        """Offset of the first message that Kafka holds from this one on; None where it gives none now."""
+        async with reading.consumer(self.settings) as client:
+            extent = (await reading.extents(client, [place]))[place].at_or_after(offset)
+            if not extent.messages > 0:
+                return None
+            client.assign([place])
+            client.seek(place, extent.start)
+            try:
+                polled = await client.getmany(place, timeout_ms=_GIVES_WITHIN_MS, max_records=1)
+            except UnicodeDecodeError:  # it is there, and cannot be read: the reader meets it as well
+                return offset
+        found: list[int] = [record.offset for records in polled.values() for record in records]
+        return found[0] if found else None
 
     async def begin(self, topics: Iterable[str], partitions: int) -> dict[TopicPartition, int]:
         """Where the monitor goes on: its committed offsets, and the beginning of what it never counted."""
