@@ -79,6 +79,10 @@ async def closed(consumer: AIOKafkaConsumer) -> None:
     """Raises ClientStuck."""
     try:
         await asyncio.wait_for(asyncio.shield(consumer.stop()), CLOSED_WITHIN_S)
+    except asyncio.CancelledError:  # of a task of the client's own, or of ours
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
     except KafkaError as error:  # its fetching task had died; its connections are still open
         log.warning("Kafka's client closed badly", error=type(error).__name__)
         with suppress(Exception):

@@ -28,6 +28,7 @@ from shared.errors import SalurError, Trouble
 from shared.events.topics import Service
 from shared.kafka import KafkaAway, admin
 from shared.runtime.backoff import Backoff
+from shared.runtime.client import ClientStuck
 from shared.runtime.failures import is_trouble, told
 from shared.settings import KafkaSettings
 
@@ -39,6 +40,8 @@ LEAVES_S = 20.0
 MEMBER_LEAVES_S = 60.0
 """Longer than a session: a process that was killed is a member until its session has run out."""
 _POLL_S = 0.5
+LOOKED_WITHIN_S = 60.0
+"""Kafka's client can wait for ever where its broker goes away in the middle of a look."""
 
 
 class BeingRecovered(Trouble):
@@ -84,7 +87,8 @@ class Presence:
             )
 
     async def keep(self, look: Look, stopping: asyncio.Event) -> None:
-        """Looks whenever the database was lost, until told to stop. Raises what `look` raises but for trouble."""
+        """Looks whenever the database was lost, until told to stop. Raises what `look` raises but for trouble, and
+        ClientStuck where a look does not end: started anew, the process looks before anything else."""
         backoff = Backoff()
         while not stopping.is_set():
             pause_s = _POLL_S
@@ -106,7 +110,7 @@ class Presence:
     async def _renew(self, look: Look) -> None:
         connection, seen = await _present(self.url, self.service)
         try:
-            await look(connection)
+            await _in_time(look(connection))
         except BaseException:
             connection.terminate()
             raise
@@ -118,6 +122,21 @@ class Presence:
     def _gone(self, connection: Any) -> None:
         if connection is self.connection:
             self.lost = True
+
+
+async def _in_time(look: Awaitable[None]) -> None:
+    """Raises ClientStuck. What does not come back may not end when it is cancelled either, so it is not waited for."""
+    looking = asyncio.ensure_future(look)
+    try:
+        done, _ = await asyncio.wait({looking}, timeout=LOOKED_WITHIN_S)
+    finally:
+        looking.cancel()
+    if not done:
+        raise ClientStuck(
+            f"the topics were not read within {LOOKED_WITHIN_S:.0f} s, and so the database was not looked at",
+            hint="start this process again",
+        )
+    looking.result()
 
 
 async def enter(url: str, service: Service) -> Presence:

@@ -12,6 +12,7 @@ import uvloop
 from pydantic import ValidationError
 
 from shared.errors import SalurError
+from shared.runtime.client import ClientStuck
 from shared.settings import ProcessSettings, variable
 from shared.telemetry import logs
 
@@ -43,15 +44,23 @@ def run_until_told(name: str, settings: ProcessSettings, main: Callable[[asyncio
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await main(stopping)
+        try:
+            await main(stopping)
+        except* ClientStuck as stuck:
+            _say(stuck)
+            os._exit(1)  # the loop would wait for ever for what hangs
 
     try:
         uvloop.run(until_told())
     except* SalurError as refusals:
-        for refusal in refusals.exceptions:
-            log.critical("the service may not run", reason=str(refusal), hint=getattr(refusal, "hint", None))
+        _say(refusals)
         sys.exit(1)
     except* Exception as failures:
         for failure in failures.exceptions:
             log.critical("the service ends", exc_info=failure)
         sys.exit(1)
+
+
+def _say(refusals: ExceptionGroup[SalurError]) -> None:
+    for refusal in refusals.exceptions:
+        log.critical("the service may not run", reason=str(refusal), hint=getattr(refusal, "hint", None))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ from salur.stack.postgres import EmbeddedPostgres
 from shared.errors import Trouble
 from shared.postgres import migrate, open_pool
 from shared.runtime import presence
+from shared.runtime.client import ClientStuck
 from shared.runtime.presence import DatabaseUnseen, Presence
 from shared.runtime.tail import DatabaseOlderThanTopic
 from tests.stack import new_home
@@ -91,6 +93,29 @@ async def test_an_older_database_ends_the_process(server: EmbeddedPostgres, url:
     with pytest.raises(DatabaseOlderThanTopic):
         await asyncio.wait_for(keeping, 20)
     assert present.lost
+
+
+async def test_a_look_that_never_ends_ends_the_process(
+    server: EmbeddedPostgres, url: str, present: Presence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chaos run: the broker was killed while payout looked, Kafka's client waited for ever, and the officers heard
+    for as long that the database was not yet looked at. Such a client need not end when it is cancelled."""
+    looks, released = 0, asyncio.Event()
+
+    async def look(connection: asyncpg.Connection) -> None:
+        nonlocal looks
+        looks += 1
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+
+    monkeypatch.setattr(presence, "LOOKED_WITHIN_S", 0.5)
+    keeping = asyncio.create_task(present.keep(look, asyncio.Event()))
+    await again(server, url)
+    with pytest.raises(ClientStuck):
+        await asyncio.wait_for(keeping, 20)
+    released.set()
+    assert (looks, present.lost) == (1, True)
 
 
 async def test_a_lock_that_was_lost_alone_is_taken_again(url: str, present: Presence) -> None:

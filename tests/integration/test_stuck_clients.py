@@ -131,6 +131,17 @@ async def test_a_client_that_does_not_close_ends_the_process(
     await stop(hung[0])
 
 
+async def test_a_client_whose_own_tasks_were_cancelled_has_closed() -> None:
+    class Cancelled:
+        async def stop(self) -> None:
+            task = asyncio.create_task(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+    await client.closed(Cancelled())
+
+
 async def test_a_row_whose_publication_never_comes_back_is_published_by_another_client(
     settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
