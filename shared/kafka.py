@@ -42,6 +42,12 @@ async def start(client: Client, settings: KafkaSettings) -> None:
         raise await refusal(settings, error) from error
 
 
+def is_told_to_stop() -> bool:
+    """Whether a CancelledError is this task's own: a client that is stopped can raise that of its own tasks instead."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> Any:
     """Raises KafkaAway."""

@@ -13,7 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from shared.errors import Trouble
 from shared.events.topics import SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER
-from shared.kafka import Client, KafkaAway, start
+from shared.kafka import Client, KafkaAway, is_told_to_stop, start
 from shared.settings import KafkaSettings
 
 RECORDS_A_POLL: Final = 4000
@@ -59,14 +59,12 @@ async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIO
 
 
 async def _stop(client: AIOKafkaConsumer) -> None:
-    """A client that is stopped right after its start raises the cancellation of its own tasks: that is not ours."""
     try:
         await client.stop()
     except (KafkaError, OSError):
         pass
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+    except asyncio.CancelledError:  # as right after its start
+        if is_told_to_stop():
             raise
 
 

@@ -40,18 +40,13 @@ SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND back
 _OUTBOX: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
 
-_TELLS_NOBODY: Final = frozenset({"portal"})
-"""What it emits are codes, for which nobody asks here."""
-_KEEPS_IN_KAFKA: Final = frozenset({"monitor"})
-"""What it counts; it writes to the database when an alert comes or goes, and where accounts are paid."""
+_SELDOM: Final[Mapping[str, tuple[Aim, ...]]] = {"portal": (Aim.OUTBOX,), "monitor": (Aim.OUTBOX, Aim.TRANSACTION)}
+"""What the portal emits are codes, for which nobody asks here; the monitor keeps its counts in Kafka, and writes to the
+database where an alert comes or goes or an account is paid."""
 
 
 def aims_of(service: str) -> tuple[Aim, ...]:
-    if service in _KEEPS_IN_KAFKA:
-        return (Aim.ANY,)
-    never = {Aim.CALL} if service not in _CALLS else set()
-    if service in _TELLS_NOBODY:
-        never.add(Aim.OUTBOX)
+    never = _SELDOM.get(service, ()) if service in _CALLS else (Aim.CALL, *_SELDOM.get(service, ()))
     return tuple(aim for aim in Aim if aim not in never)
 
 

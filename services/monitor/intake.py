@@ -43,7 +43,7 @@ class Reach:
         """Offset of the first message that Kafka holds from this one on; None where it gives none now."""
         async with reading.consumer(self.settings) as client:
             extent = (await reading.extents(client, [place]))[place].at_or_after(offset)
-            if not extent.messages > 0:
+            if extent.messages <= 0:
                 return None
             client.assign([place])
             client.seek(place, extent.start)

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from shared.errors import SalurError
+from shared.kafka import is_told_to_stop
 
 log = structlog.get_logger()
 
@@ -79,11 +80,9 @@ async def closed(consumer: AIOKafkaConsumer) -> None:
     """Raises ClientStuck."""
     try:
         await asyncio.wait_for(asyncio.shield(consumer.stop()), CLOSED_WITHIN_S)
-    except asyncio.CancelledError:  # of a task of the client's own, or of ours
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+    except (KafkaError, asyncio.CancelledError) as error:  # a task of its own had died; its connections are still open
+        if isinstance(error, asyncio.CancelledError) and is_told_to_stop():
             raise
-    except KafkaError as error:  # its fetching task had died; its connections are still open
         log.warning("Kafka's client closed badly", error=type(error).__name__)
         with suppress(Exception):
             await asyncio.wait_for(consumer._client.close(), CLOSED_WITHIN_S)

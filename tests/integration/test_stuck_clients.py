@@ -132,7 +132,15 @@ async def test_a_client_that_does_not_close_ends_the_process(
 
 
 async def test_a_client_whose_own_tasks_were_cancelled_has_closed() -> None:
+    disconnected = asyncio.Event()
+
+    class Connections:
+        async def close(self) -> None:
+            disconnected.set()
+
     class Cancelled:
+        _client = Connections()
+
         async def stop(self) -> None:
             task = asyncio.create_task(asyncio.sleep(60))
             await asyncio.sleep(0)
@@ -140,6 +148,7 @@ async def test_a_client_whose_own_tasks_were_cancelled_has_closed() -> None:
             await task
 
     await client.closed(Cancelled())
+    assert disconnected.is_set()
 
 
 async def test_a_row_whose_publication_never_comes_back_is_published_by_another_client(

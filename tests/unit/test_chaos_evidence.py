@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from salur.chaos import evidence
 
@@ -31,15 +32,8 @@ async def monitor(answer: Callable[[], list[dict[str, Any]]]) -> AsyncIterator[s
 
     app = web.Application()
     app.router.add_get("/windows", windows)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        host, port = runner.addresses[0]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
 
 
 def row(topic: str, events: int, **more: str) -> dict[str, Any]:
