@@ -1,20 +1,27 @@
 """Clients that are started in one way, and topics that are made from the table in `shared.events.topics`."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from shared.errors import SalurError, Trouble
 from shared.events.topics import topic_named
 from shared.kafka_refusals import KafkaAway, refusal
 from shared.settings import KafkaSettings
 
+T = TypeVar("T")
+
 SETTLE_S = 20.0
+WITHIN_S = 60.0
+"""aiokafka waits for metadata that never come while its broker is away, and a stage stood for ever in the commit of its
+offsets, on which nothing depends. Longer than a failover or a rebalance with a process that was killed."""
+CLOSED_WITHIN_S = 10.0
+_CANCELLED_WITHIN_S = 1.0
 
 
 class PartitionsDiffer(SalurError):
@@ -37,9 +44,33 @@ async def start(client: Client, settings: KafkaSettings) -> None:
     Raises KafkaAway, which says why it is not let in and which setting to look at. The caller stops the client.
     """
     try:
-        await client.start()
+        await in_time(client.start())
     except (KafkaError, OSError) as error:
         raise await refusal(settings, error) from error
+
+
+async def in_time(call: Awaitable[T], within_s: float | None = None) -> T:
+    """What a call of Kafka's client gives. Raises KafkaTimeoutError where it takes too long: that client is done with.
+
+    What does not come back may not end when it is cancelled either, so that is not waited for.
+    """
+    limit_s = WITHIN_S if within_s is None else within_s
+    calling = asyncio.ensure_future(call)
+    try:
+        done, _ = await asyncio.wait({calling}, timeout=limit_s)
+    finally:
+        if not calling.done():
+            calling.add_done_callback(_retrieved)
+            calling.cancel()
+            await asyncio.wait({calling}, timeout=_CANCELLED_WITHIN_S)
+    if not done:
+        raise KafkaTimeoutError(f"Kafka's client has not come back for {limit_s:.0f} s")
+    return calling.result()
+
+
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def is_told_to_stop() -> bool:
@@ -67,7 +98,7 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> int:
     """
     wanted = sorted(set(names))
     async with admin(settings) as client:
-        known = set(await client.list_topics())
+        known = set(await in_time(client.list_topics()))
         await _create(client, settings, [name for name in wanted if name not in known])
         counts = await _partitions(client, wanted)
     if len(set(counts.values())) != 1:
@@ -78,7 +109,7 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> int:
 async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> None:
     if not names:
         return
-    answer = await client.create_topics([_new_topic(name, settings) for name in names])
+    answer = await in_time(client.create_topics([_new_topic(name, settings) for name in names]))
     for name, code, reason in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
@@ -93,7 +124,8 @@ async def _partitions(client: AIOKafkaAdminClient, names: list[str]) -> dict[str
     """By topic, once all are known and led: a new topic is not known everywhere at once."""
     until = monotonic() + SETTLE_S
     while True:
-        described = [topic for topic in await client.describe_topics(names) if topic["error_code"] == 0]
+        answer = await in_time(client.describe_topics(names))
+        described = [topic for topic in answer if topic["error_code"] == 0]
         led = [topic for topic in described if all(partition["leader"] >= 0 for partition in topic["partitions"])]
         counts = {topic["topic"]: len(topic["partitions"]) for topic in led}
         if len(counts) == len(names):
@@ -111,4 +143,4 @@ def _new_topic(name: str, settings: KafkaSettings) -> NewTopic:
     return NewTopic(name, settings.partitions, settings.replication, topic_configs=configs)
 
 
-__all__ = ["CannotMakeTopic", "Client", "KafkaAway", "PartitionsDiffer", "admin", "ensure_topics", "start"]
+__all__ = ["CannotMakeTopic", "Client", "KafkaAway", "PartitionsDiffer", "admin", "ensure_topics", "in_time", "start"]

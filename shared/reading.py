@@ -1,20 +1,22 @@
 """Reading topics from their start to where they end now, without a group and in flat memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import ConsumerRecord
 
 from shared.errors import Trouble
 from shared.events.topics import SEQUENCE_DIGITS_MAX, SEQUENCE_HEADER
-from shared.kafka import Client, KafkaAway, is_told_to_stop, start
+from shared.kafka import CLOSED_WITHIN_S, Client, KafkaAway, in_time, is_told_to_stop, start
 from shared.settings import KafkaSettings
+
+T = TypeVar("T")
 
 RECORDS_A_POLL: Final = 4000
 RECORDS_ONE_BY_ONE: Final = 500
@@ -60,8 +62,8 @@ async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIO
 
 async def _stop(client: AIOKafkaConsumer) -> None:
     try:
-        await client.stop()
-    except (KafkaError, OSError):
+        await in_time(client.stop(), CLOSED_WITHIN_S)
+    except (KafkaError, OSError):  # it holds nothing that another one would wait for
         pass
     except asyncio.CancelledError:  # as right after its start
         if is_told_to_stop():
@@ -90,7 +92,10 @@ async def _start(client: Client, settings: KafkaSettings) -> None:
 async def partitions_of(settings: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
     """How many partitions each of these topics has; those that do not exist are left out. Raises Away."""
     async with admin(settings) as client:
-        described = await client.describe_topics(sorted(topics))
+        try:
+            described = await in_time(client.describe_topics(sorted(topics)))
+        except KafkaError as error:
+            raise Away(f"Kafka does not say which topics it has ({type(error).__name__})") from error
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
 
@@ -101,7 +106,8 @@ async def extents(client: AIOKafkaConsumer, places: Collection[TopicPartition]) 
     client.assign(list(places))  # so that their leaders are asked for at once, not one topic after the other
     client.pause(*places)  # an answer that waits for messages would hold up the next question
     try:
-        starts, ends = await client.beginning_offsets(list(places)), await client.end_offsets(list(places))
+        starts = await in_time(client.beginning_offsets(list(places)))
+        ends = await in_time(client.end_offsets(list(places)))
     except KafkaError as error:
         raise Away(f"Kafka does not say where its topics end ({type(error).__name__})") from error
     return {tp: Extent(starts[tp], ends[tp]) for tp in places}
@@ -123,7 +129,7 @@ async def read(
     got_at = monotonic()
     while left:
         try:
-            polled: Polled = await client.getmany(timeout_ms=500, max_records=RECORDS_A_POLL)
+            polled: Polled = await _asked(client.getmany(timeout_ms=500, max_records=RECORDS_A_POLL))
         except UnicodeDecodeError:
             polled = await _one_by_one(client, at)
         for tp, records in polled.items():
@@ -134,8 +140,7 @@ async def read(
                 records = [record for record in records if record.offset < end]
             if records:
                 yield tp, records
-        for tp in list(left):
-            reached = await client.position(tp)
+        for tp, reached in (await _asked(_positions(client, list(left)))).items():
             if reached != at[tp]:
                 at[tp], got_at = reached, monotonic()
             if reached >= left[tp].end:
@@ -143,6 +148,17 @@ async def read(
                 del left[tp], at[tp]
         if left and monotonic() - got_at > STALLED_S:
             raise Away(f"Kafka has given nothing for {STALLED_S:.0f} s of {', '.join(sorted({t for t, _ in left}))}")
+
+
+async def _asked(call: Awaitable[T]) -> T:
+    try:
+        return await in_time(call)
+    except KafkaTimeoutError as error:
+        raise Away(str(error)) from error
+
+
+async def _positions(client: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    return {tp: await client.position(tp) for tp in places}
 
 
 Polled = dict[TopicPartition, list[ConsumerRecord]]
@@ -160,9 +176,9 @@ async def _one_by_one(client: AIOKafkaConsumer, at: Mapping[TopicPartition, int]
         records: list[ConsumerRecord] = []
         while len(records) < RECORDS_ONE_BY_ONE:
             try:
-                polled = await client.getmany(tp, timeout_ms=100, max_records=1)
+                polled = await _asked(client.getmany(tp, timeout_ms=100, max_records=1))
             except UnicodeDecodeError:
-                offset = await client.position(tp)
+                offset = await _asked(client.position(tp))
                 records.append(_unreadable(tp, offset))
                 client.seek(tp, offset + 1)
                 continue

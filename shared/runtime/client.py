@@ -1,33 +1,26 @@
-"""What Kafka's client does to a loop: it stands for ever, gives nothing any more, or does not close.
+"""What Kafka's client does to a loop: it gives nothing any more, or does not close. (That it stands for ever:
+`shared.kafka.in_time`.)
 
 Progress is in the database, so that a client may be thrown away at any moment for another one.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
 from shared.errors import SalurError
-from shared.kafka import is_told_to_stop
+from shared.kafka import CLOSED_WITHIN_S, is_told_to_stop
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
-WITHIN_S = 60.0
-"""aiokafka waits for metadata that never come while its broker is away, and a stage stood for ever in the commit of its
-offsets, on which nothing depends. Longer than a failover or a rebalance with a process that was killed."""
 SILENT_S = 15.0
 """Longer than a failover. A client that was only slow loses nothing by being replaced."""
 LOOK_WITHIN_S = 5.0
-CLOSED_WITHIN_S = 10.0
 
 
 class ClientSilent(KafkaError):  # type: ignore[misc]
@@ -36,15 +29,6 @@ class ClientSilent(KafkaError):  # type: ignore[misc]
 
 class ClientStuck(SalurError):
     """Kafka's client does not even close: it may hold partitions for ever, so the process ends and is started anew."""
-
-
-async def in_time(call: Awaitable[T]) -> T:
-    """What a call of Kafka's client gives. Raises KafkaError where it takes too long: the session is over."""
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            return await call
-    except TimeoutError:
-        raise KafkaTimeoutError(f"Kafka's client has not come back for {WITHIN_S:.0f} s") from None
 
 
 @dataclass(slots=True)

@@ -18,16 +18,17 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from shared.errors import SalurError
 from shared.events.topics import outputs_of
-from shared.kafka import start
+from shared.kafka import in_time, start
 from shared.runtime import positions, resumption
+from shared.runtime.ahead import AHEAD_FROM, POLL_MS, Polls
 from shared.runtime.backoff import Backoff
 from shared.runtime.breaker import BreakerOpen
-from shared.runtime.client import Silence, closed, in_time
+from shared.runtime.client import Silence, closed
 from shared.runtime.failures import is_trouble, told
 from shared.runtime.garbage import Rest
 from shared.runtime.positions import NotOwner, Place
 from shared.runtime.publisher import Publisher
-from shared.runtime.records import message_of, up_to_unreadable
+from shared.runtime.records import up_to_unreadable
 from shared.runtime.resumption import Resumptions
 from shared.runtime.screening import Screened, screen
 from shared.runtime.stage import Message
@@ -47,9 +48,8 @@ from shared.telemetry.metrics import (
 
 log = structlog.get_logger()
 
-POLL_MS = 200
 FETCH_BYTES = 8 * 1024 * 1024
-"""What lies here unread, and so what one turn holds at most. A larger message still comes, alone."""
+"""What lies here unread, and so what one poll holds at most. A larger message still comes, alone."""
 PARTITION_FETCH_BYTES = 1024 * 1024
 GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
@@ -96,6 +96,7 @@ class Loop:
     trouble: str | None = None
     breaker_open: str | None = None
     stopped: dict[Place, str] = field(default_factory=dict)
+    _polls: Polls = field(init=False)
     _generation: _Generation = field(default_factory=_Generation)
     _taken: int = -1
     _offsets_committed_at: float = 0.0
@@ -108,6 +109,9 @@ class Loop:
     _moved_look_at: float = 0.0
     _missing_since: float | None = None
     _lagging: set[Place] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._polls = Polls(self.turn.decode)
 
     @property
     def service(self) -> str:
@@ -163,6 +167,7 @@ class Loop:
             self.ready = False
             self.publisher.own(frozenset())
             try:
+                await self._polls.drop()
                 with suppress(Exception):
                     await self._commit_offsets(consumer)
             finally:
@@ -192,8 +197,7 @@ class Loop:
             self.ready, self.trouble = True, None
         try:
             messages_max = max(1, int(self.settings.batch_messages_max * self._share))
-            polled = await in_time(consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max))
-            messages = [message_of(record) for records in polled.values() for record in records]
+            messages = await self._polls.next(consumer, messages_max)
         except NoOffsetForPartitionError:
             self._taken = -1
             return 0
@@ -207,6 +211,8 @@ class Loop:
             ) from error
         if self._generation.number != generation:
             return 0
+        if len(messages) >= AHEAD_FROM * messages_max and self._taken == generation:
+            self._polls.begin(consumer, messages_max)
         if messages:
             try:
                 await self._handle(consumer, messages)
@@ -218,6 +224,7 @@ class Loop:
                 log.critical("breaker opened, the stage stands", reason=error.message, hint=error.hint)
                 self.breaker_open = error.message
                 self._resumed = await resumption.newest(self.turn.outbox.pool)
+                await self._polls.drop()
                 consumer.pause(*consumer.assignment())
         elif not self.breaker_open:
             self._caught_up()
@@ -229,7 +236,7 @@ class Loop:
 
     async def _handle(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
         started, held = perf_counter(), self.turn.held
-        working = self.turn.positions.keys() - held.keys()
+        working = self.turn.positions.keys() - held.keys() - self.stopped.keys()
         screened = screen((m for m in messages if (m.topic, m.partition) in working), self.turn.positions)
         self._stop_at_gaps(consumer, screened)
         REPUBLISHED.labels(self.service).inc(screened.dropped)
@@ -297,6 +304,7 @@ class Loop:
 
     async def _take_assignment(self, consumer: AIOKafkaConsumer) -> None:
         """Reads the stored positions and seeks to them; first publishes what an earlier owner left in the outbox."""
+        await self._polls.drop()
         assigned = consumer.assignment()
         owned = frozenset(tp.partition for tp in assigned)
         self._forget_lag(assigned)
@@ -314,8 +322,8 @@ class Loop:
         await self.publisher.drain()
         if not assigned:
             return
-        starts = await consumer.beginning_offsets(list(assigned))
-        ends = await consumer.end_offsets(list(assigned))
+        starts = await in_time(consumer.beginning_offsets(list(assigned)))
+        ends = await in_time(consumer.end_offsets(list(assigned)))
         stored = await positions.read(self.turn.outbox.pool, {Place(*tp): start for tp, start in starts.items()})
         for tp in assigned & consumer.assignment():
             position = stored[Place(*tp)]

@@ -25,6 +25,8 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
+    decoded: Any = None
+    """The event or the poison in it, where that was found out ahead."""
 
 
 class Received(NamedTuple):

@@ -57,7 +57,7 @@ class Turn:
 
         Raises NotOwner, BreakerOpen, or trouble; what was committed before stays committed and known in `positions`.
         """
-        decoded = [self._decode(message) for message in messages]
+        decoded = [message.decoded or self.decode(message) for message in messages]
         await self._commit_or_halve(messages, decoded)
 
     async def skip_to(self, reached: Mapping[Place, Position]) -> None:
@@ -156,7 +156,7 @@ class Turn:
             POISONED.labels(self.stage.service, message.topic, poison.code).inc()
         self.breaker.record(len(messages), len(poisoned))
 
-    def _decode(self, message: Message) -> Decoded:
+    def decode(self, message: Message) -> Decoded:
         return decoded(message, self.stage.inputs)
 
 

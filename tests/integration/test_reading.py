@@ -2,20 +2,24 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from salur.report.scratch import Scratch
 from salur.report.topics import read_topics
+from shared import kafka as kafka_clients
+from shared import reading
 from shared.events.topics import replay_topic
 from shared.kafka import ensure_topics
-from shared.reading import Extent, consumer, extents, is_unreadable, read, sequence_of
+from shared.reading import Away, Extent, consumer, extents, is_unreadable, read, sequence_of
 from shared.runtime.letters import BY_HEADER, DEAD_LETTER_HEADER, replays
 from shared.runtime.positions import Place
 from shared.runtime.tail import DatabaseOlderThanTopic, last_sequences
 from shared.settings import KafkaSettings
 from tests.integration.foreign import put_unreadable
+from tests.integration.stuck import never
 from tests.integration.toy import empty_topics, put, settings_for, until
 
 REPLAY, FLOW, INTAKE = replay_topic("eligibility"), "eligibility.decided", "registration.submitted.dinsos"
@@ -68,6 +72,31 @@ async def test_reading_ends_where_it_was_told(settings: KafkaSettings, producer:
     async with consumer(settings) as client:
         wanted = {TopicPartition(REPLAY, 0): Extent(1, 3)}
         assert [r.offset async for _, records in read(client, wanted) for r in records] == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["start", "beginning_offsets", "end_offsets", "getmany", "position"])
+async def test_reading_ends_where_the_client_never_comes_back(
+    settings: KafkaSettings, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    await producer.send_and_wait(REPLAY, b"{}", partition=0)
+    hung: list[Any] = []
+    monkeypatch.setattr(kafka_clients, "WITHIN_S", 2.0)
+    monkeypatch.setattr(AIOKafkaConsumer, method, never(hung, getattr(AIOKafkaConsumer, method)))
+    with pytest.raises(Away):
+        await held(settings, REPLAY, 0)
+    assert await held(settings, REPLAY, 0) == {0: [(0, b"{}")]}
+
+
+async def test_a_reader_that_does_not_close_is_left(
+    settings: KafkaSettings, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await producer.send_and_wait(REPLAY, b"{}", partition=0)
+    hung: list[Any] = []
+    stop = AIOKafkaConsumer.stop
+    monkeypatch.setattr(reading, "CLOSED_WITHIN_S", 0.5)
+    monkeypatch.setattr(AIOKafkaConsumer, "stop", never(hung, stop))
+    assert await held(settings, REPLAY, 0) == {0: [(0, b"{}")]}
+    await stop(hung[0])
 
 
 async def test_what_was_put_back_is_found_beside_it(settings: KafkaSettings, producer: AIOKafkaProducer) -> None:

@@ -234,7 +234,7 @@ def test_interrupting_up_stops_what_it_started(home: Home, number: signal.Signal
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     wait_for(lambda s: [p.state for p in s.processes] == [ProcessState.READY, ProcessState.STARTING], home)
     process.send_signal(number)
-    assert process.wait(20) != 0
+    assert process.wait(60) != 0
     assert not list(marked(home.root))
 
 

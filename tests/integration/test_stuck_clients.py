@@ -8,11 +8,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher
 
+from shared import kafka as kafka_clients
 from shared.events import EligibilityDecided, RecipientRegistered
 from shared.privacy.keyring import Keyring
 from shared.runtime import client, loop, publisher
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
+from tests.integration.stuck import never
 from tests.integration.test_runtime import DECIDED, all_handled
 from tests.integration.toy import Toy, accepted, feed, registrations, running, until
 
@@ -27,25 +29,12 @@ def keyring(settings: ServiceSettings) -> Keyring:
     return Keyring.load(settings.keys)
 
 
-def never(hung: list[Any], method: Any) -> Any:
-    """The method of the first client that calls it never comes back; that of all others does what it does."""
-
-    async def hanging(one: Any, *arguments: Any, **named: Any) -> Any:
-        if not hung:
-            hung.append(one)
-        if one is hung[0]:
-            await asyncio.Event().wait()
-        return await method(one, *arguments, **named)
-
-    return hanging
-
-
-@pytest.mark.parametrize("method", ["commit", "getmany", "topics"])
+@pytest.mark.parametrize("method", ["commit", "getmany", "topics", "beginning_offsets", "end_offsets", "start"])
 async def test_a_client_that_never_comes_back_is_replaced(
     settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     hung: list[Any] = []
-    monkeypatch.setattr(client, "WITHIN_S", 1.0)
+    monkeypatch.setattr(kafka_clients, "WITHIN_S", 1.0)
     monkeypatch.setattr(loop.AIOKafkaConsumer, method, never(hung, getattr(loop.AIOKafkaConsumer, method)))
     await feed(settings, registrations(5))
     async with running(settings, Toy(), keyring):

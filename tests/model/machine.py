@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 import asyncpg
+from aiokafka import TopicPartition
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -32,6 +33,8 @@ T = TypeVar("T")
 TABLES = ("input_position", "output_position", "outbox", "toy")
 GOOD, UNDECODABLE, UNHANDLED = "good", "undecodable", "unhandled"
 PROCESSES = 2
+POLLS = (3, 2000)
+"""How much a poll of each may hold: the first often has its next one read ahead, the other takes all there is."""
 KINDS = st.lists(st.sampled_from((GOOD, GOOD, GOOD, UNDECODABLE, UNHANDLED)), min_size=1, max_size=6)
 BESIDE = 1_000_000
 """Causes of what is emitted beside the stage are numbered from here."""
@@ -95,10 +98,12 @@ class OnePartition(RuleBasedStateMachine):
     @precondition(lambda self: not self.lost)
     @rule(after=KINDS)
     def lose(self, after: list[str]) -> None:
-        """The broker loses an event that this service has not read; only what comes after it shows that."""
+        """The broker loses an event that no process has read; only what comes after it shows that."""
         position = self.position()
         unread = [r for r in self.world.records(INPUT) if r.offset >= position.offset]
-        fresh = [r for r in unread if sequence_of(r) >= position.sequence]
+        read_ahead = max(process.consumer.at.get(TopicPartition(INPUT, 0), 0) for process in self.processes.values())
+        following = max((sequence_of(r) + 1 for r in unread if r.offset < read_ahead), default=0)
+        fresh = [r for r in unread if sequence_of(r) >= max(position.sequence, following)]
         if not fresh or (self.backup and self.backup["input_position"] == []):
             return
         gone = sequence_of(fresh[0])
@@ -120,7 +125,8 @@ class OnePartition(RuleBasedStateMachine):
     def start(self, slot: int) -> None:
         """The process that was here is gone, without a word."""
         env = self.env
-        self.processes[slot] = started(self.world, env.pools[slot], env.settings, env.keyring)
+        settings = env.settings.model_copy(update={"batch_messages_max": POLLS[slot]})
+        self.processes[slot] = started(self.world, env.pools[slot], settings, env.keyring)
 
     @rule(slot=st.integers(0, PROCESSES - 1), crash_at=st.none() | st.sampled_from(CRASH_POINTS))
     def take_a_turn(self, slot: int, crash_at: str | None) -> None:

@@ -123,6 +123,12 @@ MUTATIONS = (
         "    if ahead and not ahead:\n",
     ),
     Mutation(
+        "what was read ahead is kept where the positions are read anew",
+        "shared/runtime/loop.py",
+        "        await self._polls.drop()\n        assigned = consumer.assignment()\n",
+        "        assigned = consumer.assignment()\n",
+    ),
+    Mutation(
         "a resumption is not seen",
         "shared/runtime/loop.py",
         "        if self.stopped and self._resumed.partition > known.partition:\n",

@@ -1,0 +1,100 @@
+"""What a loop reads ahead: nothing is skipped or handled twice, wherever it must read anew meanwhile."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from shared.events import EligibilityDecided
+from shared.events.codec import encode
+from shared.events.topics import replay_topic
+from shared.privacy.keyring import Keyring
+from shared.runtime.ahead import Polls
+from shared.settings import ServiceSettings
+from tests.integration import toy as toys
+from tests.integration.test_runtime import DECIDED, all_handled, check_each_decided_once
+from tests.integration.toy import Toy, accepted, feed, registrations, rows, running
+
+REPLAY = replay_topic("eligibility")
+"""Without sequences: what is skipped here is missed by nobody."""
+COUNT = 200
+
+
+@pytest.fixture
+async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
+    fresh = await toys.fresh(kafka, database, tmp_path)
+    return fresh.model_copy(update={"batch_messages_max": 20})
+
+
+@pytest.fixture
+def keyring(settings: ServiceSettings) -> Keyring:
+    return Keyring.load(settings.keys)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One for each poll that was read ahead."""
+    polls: list[int] = []
+    begin = Polls.begin
+
+    def counted(one: Polls, consumer: Any, messages_max: int) -> None:
+        polls.append(messages_max)
+        begin(one, consumer, messages_max)
+
+    monkeypatch.setattr(Polls, "begin", counted)
+    return polls
+
+
+async def put_replays(settings: ServiceSettings) -> None:
+    async with AIOKafkaProducer(**settings.client_options()) as producer:
+        for event in registrations(COUNT):
+            await producer.send(REPLAY, encode(event), key=event.subject.encode(), partition=0)
+
+
+async def test_each_message_is_handled_once(settings: ServiceSettings, keyring: Keyring, begun: list[int]) -> None:
+    await feed(settings, registrations(COUNT))
+    async with running(settings, Toy(), keyring):
+        await all_handled(settings, COUNT)
+    await check_each_decided_once(settings, COUNT)
+    assert begun
+
+
+async def test_trouble_skips_nothing_of_what_was_read_ahead(
+    settings: ServiceSettings, keyring: Keyring, begun: list[int]
+) -> None:
+    await put_replays(settings)
+    async with running(settings, Toy(trouble=[TimeoutError()]), keyring):
+        await all_handled(settings, COUNT)
+    assert begun
+    assert set(await rows(settings)) == {event.subject for event in registrations(COUNT)}
+
+
+async def test_a_rebuild_meanwhile_begins_at_the_start(
+    settings: ServiceSettings, keyring: Keyring, begun: list[int]
+) -> None:
+    """Another one takes the positions back the moment a turn has committed; the next poll is already there."""
+    rebuilding: list[asyncio.Task[None]] = []
+
+    async def rebuild() -> None:
+        connection = await asyncpg.connect(settings.url("eligibility"))
+        async with connection.transaction():
+            await connection.execute("UPDATE eligibility.input_position SET next_offset = 0 WHERE topic = $1", REPLAY)
+            await connection.execute("DELETE FROM eligibility.toy")
+        await connection.close()
+
+    async def meanwhile() -> None:
+        if not rebuilding and len(begun) > 2:
+            rebuilding.append(asyncio.create_task(rebuild()))
+            await asyncio.sleep(0.3)  # it waits for this turn's commit
+
+    await put_replays(settings)
+    async with running(settings, Toy(during=meanwhile), keyring):
+        await all_handled(settings, COUNT)
+    assert rebuilding
+    await rebuilding[0]
+    assert set(await rows(settings)) == {event.subject for event in registrations(COUNT)}
+    decided = await accepted(settings, DECIDED, EligibilityDecided)
+    assert len(decided) > COUNT
