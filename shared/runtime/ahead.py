@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord
 
 from shared.kafka import in_time
 from shared.runtime.records import message_of
@@ -24,13 +25,16 @@ class Polls:
     """Messages in the order of their partitions. What was read ahead counts only until the client is told to read
     elsewhere: whoever seeks calls `drop` before, or messages are skipped."""
 
-    decode: Callable[[Message], Any]
+    decode: Callable[[str, bytes | None], Any]
+    """Of a topic and a message's value."""
     _coming: asyncio.Task[list[Message]] | None = None
 
     async def next(self, consumer: AIOKafkaConsumer, messages_max: int) -> list[Message]:
         """What follows on the poll before. Raises what the client raises."""
         coming, self._coming = self._coming, None
-        return await (coming or _poll(consumer, messages_max))
+        if coming:
+            return await coming
+        return [message_of(record) for record in await _poll(consumer, messages_max)]
 
     def begin(self, consumer: AIOKafkaConsumer, messages_max: int) -> None:
         """The next poll comes meanwhile."""
@@ -46,14 +50,14 @@ class Polls:
                 coming.exception()  # nobody else asks for it
 
     async def _decoded(self, consumer: AIOKafkaConsumer, messages_max: int) -> list[Message]:
-        messages = await _poll(consumer, messages_max)
-        decoded: list[Message] = []
-        for start in range(0, len(messages), SLICE):
+        records = await _poll(consumer, messages_max)
+        decode, messages = self.decode, list[Message]()
+        for start in range(0, len(records), SLICE):
             await asyncio.sleep(0)
-            decoded += [Message(*message[:-1], self.decode(message)) for message in messages[start : start + SLICE]]
-        return decoded
+            messages += [message_of(r, decode(r.topic, r.value)) for r in records[start : start + SLICE]]
+        return messages
 
 
-async def _poll(consumer: AIOKafkaConsumer, messages_max: int) -> list[Message]:
+async def _poll(consumer: AIOKafkaConsumer, messages_max: int) -> list[ConsumerRecord]:
     polled = await in_time(consumer.getmany(timeout_ms=POLL_MS, max_records=messages_max))
-    return [message_of(record) for records in polled.values() for record in records]
+    return [record for records in polled.values() for record in records]

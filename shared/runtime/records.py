@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -15,9 +16,10 @@ from shared.runtime.stage import Message
 _SEARCH_S = 10.0
 
 
-def message_of(record: ConsumerRecord) -> Message:
+def message_of(record: ConsumerRecord, decoded: Any = None) -> Message:
     sequence = sequence_of(record) if topic_named(record.topic).sequenced else None
-    return Message(record.topic, record.partition, record.offset, sequence, record.key, record.value, record.timestamp)
+    key, value = record.key, record.value
+    return Message(record.topic, record.partition, record.offset, sequence, key, value, record.timestamp, decoded)
 
 
 async def up_to_unreadable(

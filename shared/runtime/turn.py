@@ -57,7 +57,7 @@ class Turn:
 
         Raises NotOwner, BreakerOpen, or trouble; what was committed before stays committed and known in `positions`.
         """
-        decoded = [message.decoded or self.decode(message) for message in messages]
+        decoded = [message.decoded or self.decode(message.topic, message.value) for message in messages]
         await self._commit_or_halve(messages, decoded)
 
     async def skip_to(self, reached: Mapping[Place, Position]) -> None:
@@ -156,19 +156,19 @@ class Turn:
             POISONED.labels(self.stage.service, message.topic, poison.code).inc()
         self.breaker.record(len(messages), len(poisoned))
 
-    def decode(self, message: Message) -> Decoded:
-        return decoded(message, self.stage.inputs)
+    def decode(self, topic: str, value: bytes | None) -> Decoded:
+        return decoded(topic, value, self.stage.inputs)
 
 
-def decoded(message: Message, inputs: Sequence[str]) -> Decoded:
+def decoded(topic: str, value: bytes | None, inputs: Sequence[str]) -> Decoded:
     """The event in a message of a stage that reads `inputs` (topics; the replay topic carries any of their types)."""
     try:
-        if message.value is None:
+        if value is None:
             return Poison("empty", "the message has no value, or headers that nobody can read")
-        if model := topic_named(message.topic).model:
-            return decode(model, message.value)
+        if model := topic_named(topic).model:
+            return decode(model, value)
         models = (topic_named(name).model for name in inputs)
-        return decode_any(message.value, frozenset(model.TYPE for model in models if model))
+        return decode_any(value, frozenset(model.TYPE for model in models if model))
     except Undecodable as error:
         return Poison(error.code, error.reason)
 

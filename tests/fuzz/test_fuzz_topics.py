@@ -13,7 +13,6 @@ from shared.events.topics import STAGES, Service, dead_letter_topic, outputs_of
 from shared.kafka import admin, ensure_topics
 from shared.privacy import Keyring, keyfile
 from shared.runtime.deadletter import Poison
-from shared.runtime.stage import Message
 from shared.runtime.turn import decoded
 from shared.settings import ServiceSettings
 from tests.fuzz.messages import PERSONAL, Made
@@ -88,7 +87,7 @@ def _right(of: Fuzzed, place: Place, made: Made, is_dead: bool, answers: dict[st
         return not is_dead
     if is_dead:
         return made.fate == "any"
-    event = decoded(Message(*place, None, made.key, made.value, 0), of.inputs)
+    event = decoded(place.topic, made.value, of.inputs)
     if isinstance(event, Poison):
         return False  # what nobody can read was swallowed
     if of.service != "registry":

@@ -8,7 +8,6 @@ import pytest
 from shared.events.topics import STAGES, Service
 from shared.privacy import Keyring, keyfile
 from shared.runtime.deadletter import Poison
-from shared.runtime.stage import Message
 from shared.runtime.turn import decoded
 from tests.fuzz.mutations import ANY, DEAD
 from tests.fuzz.stages import Fuzzed, fuzzed
@@ -30,7 +29,7 @@ def test_what_is_to_be_dead_can_be_read_by_nobody(name: Service, tmp_path: Path)
     stage = of(name, tmp_path)
     for topic, yard in stage.junk.items():
         for made in islice(yard, 1_500):
-            event = decoded(Message(topic, 0, 0, 0, made.key, made.value, 0), stage.inputs)
+            event = decoded(topic, made.value, stage.inputs)
             if made.fate == "dead" and made.kind != "sealed part":
                 assert isinstance(event, Poison), (topic, made.kind, (made.value or b"")[:300])
             if made.fate == "rejected":
@@ -42,4 +41,4 @@ def test_good_messages_are_good(name: Service, tmp_path: Path) -> None:
     stage = of(name, tmp_path)
     for topic, yard in stage.junk.items():
         for value in yard.good:
-            assert not isinstance(decoded(Message(topic, 0, 0, 0, None, value, 0), stage.inputs), Poison)
+            assert not isinstance(decoded(topic, value, stage.inputs), Poison)

@@ -213,7 +213,7 @@ class _Recovery:
                 expected[place] = message.sequence + 1
             if until_ms is not None and message.timestamp_ms > until_ms:
                 continue
-            event = decoded(message, self.importer.inputs)
+            event = decoded(message.topic, message.value, self.importer.inputs)
             if not isinstance(event, Poison) and place_of(message) not in self._dead:
                 received.append(Received(message, event))
         return received
