@@ -1,0 +1,1 @@
+import shared as shared  # before any library

@@ -1,4 +1,5 @@
-"""The stack's table of programs with a proxy in each connection of a service; `wanted.json` names it as its table."""
+"""Two tables of programs, which `wanted.json` names: of the run that nobody disturbs, and of the other one, with a
+proxy in each connection of a service."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from salur.stack.programs import PROGRAMS as EVERY
 from salur.stack.programs import Context, Launch, Program
 from shared.settings import variable
 
+QUIET_TABLE = "salur.chaos.programs:QUIET"
 TABLE = "salur.chaos.programs:PROGRAMS"
 BACKOFF_MAX_S = 4.0
 """Who is killed every few seconds would else be down for most of the run, and the flow would stand still."""
@@ -62,6 +64,8 @@ def _prepare_broker(context: Context, instance: int) -> None:
     ProxiedKafka(context.home.root, node_id=instance + 1, brokers=context.wanted.brokers).prepare()
 
 
+_ASKED_BY_NOBODY = ("issuer", "lookup")
+"""Nobody signs in here or looks his aid up."""
 _LEADS_TO = {"SALUR_POSTGRES": "postgres", "SALUR_BANK_URL": "bank", "SALUR_CARRIER_URL": "carrier"}
 
 
@@ -90,4 +94,6 @@ PROGRAMS: tuple[Program, ...] = tuple(
     if program.name == EmbeddedKafka.name
     else program
     for program in (replace(every, backoff_max_s=BACKOFF_MAX_S) for every in EVERY)
+    if program.name not in _ASKED_BY_NOBODY
 )
+QUIET = tuple(program for program in EVERY if program.name not in (*_ASKED_BY_NOBODY, MONITOR))

@@ -13,7 +13,7 @@ import yaml
 
 from salur.chaos.faults import SESSION_TIMEOUT_S
 from salur.chaos.links import INSTANCES, MONITOR, SERVICES, every_link
-from salur.chaos.programs import TABLE, ports_of
+from salur.chaos.programs import QUIET_TABLE, TABLE, ports_of
 from salur.chaos.proxy import Proxies
 from salur.stack.control import Request, Watcher, down, up
 from salur.stack.credentials import credentials
@@ -104,11 +104,12 @@ def begin(root: Path, **about: int) -> Places:
 
 
 def quiet(places: Places, seed: int) -> Request:
-    """One instance of everything, no proxies, and an outside world that answers at once."""
+    """One instance of each stage, no monitor, no proxies, and an outside world that answers at once."""
     options = _options(places, seed)
+    del options[MONITOR]
     for name, answers in _PROMPT.items():
         options[name] |= answers
-    return Request(options=options)
+    return Request(options=options, table=QUIET_TABLE)
 
 
 def stormy(places: Places, seed: int, brokers: int) -> Request:

@@ -87,7 +87,7 @@ def _right(of: Fuzzed, place: Place, made: Made, is_dead: bool, answers: dict[st
         return not is_dead
     if is_dead:
         return made.fate == "any"
-    event = decoded(place.topic, made.value, of.inputs)
+    event = decoded(place[0], made.value, of.inputs)
     if isinstance(event, Poison):
         return False  # what nobody can read was swallowed
     if of.service != "registry":

@@ -13,7 +13,7 @@ from shared.privacy.keyring import Keyring
 from shared.runtime import emit, loop, positions, publisher, turn
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
-from tests.integration.toy import Toy, accepted, empty_topics, feed, prepare, registrations, rows, until
+from tests.integration.toy import TOPICS, Toy, accepted, empty_topics, feed, prepare, registrations, rows, until
 
 COUNT = 300
 
@@ -61,7 +61,7 @@ async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings
     keys = tmp_path / "keys.json"
     keyfile.create(keys)
     made = toys.settings_for(kafka, database, keys, batch_messages_max=100)
-    await empty_topics(made)
+    await empty_topics(made, TOPICS)
     await prepare(made)
     await feed(made, registrations(COUNT))
     return made

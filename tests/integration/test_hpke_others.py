@@ -22,6 +22,7 @@ from shared.events import codec
 from shared.events.registrations import RegistrationSubmitted
 from shared.privacy import Keyring, keyfile, open_submission
 from shared.privacy.hpke import WELL_KNOWN_PATH
+from tests.slow import takes_minutes
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "seal-a-submission.md"
@@ -77,6 +78,7 @@ def test_node(keyring: Keyring, tmp_path: Path) -> None:
     _assert_understood(keyring, _run([node, "seal.mjs", "keys.json", SOURCE, EVENT_ID], tmp_path))
 
 
+@takes_minutes  # most of one, to compile
 def test_go(keyring: Keyring, tmp_path: Path) -> None:
     go = shutil.which("go")
     if not go:

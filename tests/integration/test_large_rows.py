@@ -11,7 +11,7 @@ from shared.runtime.emit import Outbox
 from shared.runtime.publisher import BYTES_IN_MEMORY_MAX, Publisher
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
-from tests.integration.toy import accepted, empty_topics, registrations
+from tests.integration.toy import TOPICS, accepted, empty_topics, registrations
 
 EVENTS, EACH_BYTES = 60, 450_000
 
@@ -20,7 +20,7 @@ EVENTS, EACH_BYTES = 60, 450_000
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
     keyfile.create(tmp_path / "keys.json")
     made = toys.settings_for(kafka, database, tmp_path / "keys.json")
-    await empty_topics(made)
+    await empty_topics(made, TOPICS)
     return made
 
 

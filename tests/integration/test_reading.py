@@ -20,7 +20,7 @@ from shared.runtime.tail import DatabaseOlderThanTopic, last_sequences
 from shared.settings import KafkaSettings
 from tests.integration.foreign import put_unreadable
 from tests.integration.stuck import never
-from tests.integration.toy import empty_topics, put, settings_for, until
+from tests.integration.toy import TOPICS, empty_topics, put, settings_for, until
 
 REPLAY, FLOW, INTAKE = replay_topic("eligibility"), "eligibility.decided", "registration.submitted.dinsos"
 NUMBERED = ("sequence", b"0")
@@ -29,7 +29,7 @@ NUMBERED = ("sequence", b"0")
 @pytest.fixture
 async def settings(kafka: str, tmp_path: Path) -> KafkaSettings:
     settings = settings_for(kafka, "postgresql://none", tmp_path / "keys.json")
-    await empty_topics(settings)
+    await empty_topics(settings, TOPICS)
     return settings
 
 

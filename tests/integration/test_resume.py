@@ -16,7 +16,19 @@ from shared.runtime.resumption import NotStopped
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.foreign import put_unreadable
-from tests.integration.toy import Running, Toy, empty_topics, feed, prepare, put, registrations, rows, running, until
+from tests.integration.toy import (
+    TOPICS,
+    Running,
+    Toy,
+    empty_topics,
+    feed,
+    prepare,
+    put,
+    registrations,
+    rows,
+    running,
+    until,
+)
 
 INPUT = "recipient.registered"
 
@@ -26,7 +38,7 @@ async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings
     keys = tmp_path / "keys.json"
     keyfile.create(keys)
     made = toys.settings_for(kafka, database, keys)
-    await empty_topics(made)
+    await empty_topics(made, TOPICS)
     await prepare(made)
     return made
 

@@ -228,6 +228,7 @@ def test_down_and_up_find_what_a_killed_supervisor_left(home: Home) -> None:
 def test_interrupting_up_stops_what_it_started(home: Home, number: signal.Signals) -> None:
     home.make()
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's `&` has it ignored
         "from salur.stack.control import *; from salur.stack.home import Home; "
         f"up(Home.at({str(home.root)!r}), Request(table={TINY.table!r}, options={{'worker': {{'fail': 'slow'}}}}))"
     )

@@ -15,7 +15,7 @@ from salur.contract.examples import example
 from shared.events import EligibilityDecided, Event, RecipientRegistered, caused_by
 from shared.events.codec import decode
 from shared.events.model import Data
-from shared.events.topics import FLOW_TOPICS, outputs_of
+from shared.events.topics import FLOW_TOPICS, outputs_of, replay_topic
 from shared.kafka import admin, ensure_topics
 from shared.postgres import migrate, open_pool
 from shared.privacy import keyfile
@@ -28,6 +28,9 @@ from shared.runtime.stage import Batch, KeyAway, Stage
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
 
+OUTPUTS = outputs_of("eligibility")
+TOPICS = ("recipient.registered", replay_topic("eligibility"), *OUTPUTS)
+"""What the toy reads and writes."""
 AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 
 
@@ -39,18 +42,18 @@ async def fresh(kafka: str, database: str, folder: Path) -> ServiceSettings:
     """With keys of its own, empty topics and an empty database."""
     keyfile.create(folder / "keys.json")
     made = settings_for(kafka, database, folder / "keys.json")
-    await empty_topics(made)
+    await empty_topics(made, TOPICS)
     await prepare(made)
     return made
 
 
-async def empty_topics(settings: ServiceSettings) -> None:
-    """Every topic of the flow, new and empty; what others sent to the intake is gone."""
+async def empty_topics(settings: ServiceSettings, topics: Iterable[str] = FLOW_TOPICS) -> None:
+    """These topics, new and empty, and no other of the flow; what others sent to the intake is gone."""
     async with admin(settings) as client:
         while old := [name for name in await client.list_topics() if name in FLOW_TOPICS or ".submitted." in name]:
             await client.delete_topics(old)
             await asyncio.sleep(0.05)
-    await ensure_topics(settings, FLOW_TOPICS)
+    await ensure_topics(settings, topics)
 
 
 def registrations(count: int, start: int = 0) -> list[Event[RecipientRegistered]]:
@@ -238,6 +241,3 @@ async def put(settings: ServiceSettings, topic: str, partition: int, value: byte
         await producer.send_and_wait(topic, value=value, key=b"k", partition=partition, headers=list(headers))
     finally:
         await producer.stop()
-
-
-OUTPUTS = outputs_of("eligibility")

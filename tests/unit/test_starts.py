@@ -1,0 +1,24 @@
+"""What a service loads when it starts, which it does after each crash."""
+
+import subprocess
+import sys
+
+import pytest
+
+LOADED = "import {modules}, sys; print(*(name for name, module in sys.modules.items() if module))"
+
+
+def loaded_with(modules: str) -> set[str]:
+    argv = [sys.executable, "-c", LOADED.format(modules=modules)]
+    return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("service", ["registry", "eligibility", "payout", "notify", "portal"])
+def test_a_service_loads_nothing_that_it_never_uses(service: str) -> None:
+    loaded = loaded_with(f"services.{service}.__main__")
+    assert {"structlog", "fastapi"} <= loaded
+    assert loaded.isdisjoint({"rich", "pydantic.v1", "typer"})
+
+
+def test_commands_have_their_tables() -> None:
+    assert "rich.table" in loaded_with("salur.commands.cycle, rich.table")
