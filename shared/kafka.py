@@ -20,6 +20,8 @@ SETTLE_S = 20.0
 WITHIN_S = 60.0
 """aiokafka waits for metadata that never come while its broker is away, and a stage stood for ever in the commit of its
 offsets, on which nothing depends. Longer than a failover or a rebalance with a process that was killed."""
+STARTED_WITHIN_S = 180.0
+"""aiokafka tries each address for 40 s, and a member that was killed holds up a group until its session has run out."""
 CLOSED_WITHIN_S = 10.0
 _CANCELLED_WITHIN_S = 1.0
 
@@ -44,7 +46,7 @@ async def start(client: Client, settings: KafkaSettings) -> None:
     Raises KafkaAway, which says why it is not let in and which setting to look at. The caller stops the client.
     """
     try:
-        await in_time(client.start())
+        await in_time(client.start(), STARTED_WITHIN_S)
     except (KafkaError, OSError) as error:
         raise await refusal(settings, error) from error
 
@@ -56,11 +58,11 @@ async def in_time(call: Awaitable[T], within_s: float | None = None) -> T:
     """
     limit_s = WITHIN_S if within_s is None else within_s
     calling = asyncio.ensure_future(call)
+    calling.add_done_callback(_retrieved)
     try:
         done, _ = await asyncio.wait({calling}, timeout=limit_s)
     finally:
         if not calling.done():
-            calling.add_done_callback(_retrieved)
             calling.cancel()
             await asyncio.wait({calling}, timeout=_CANCELLED_WITHIN_S)
     if not done:
@@ -87,7 +89,7 @@ async def admin(settings: KafkaSettings) -> Any:
         await start(client, settings)
         yield client
     finally:
-        await client.close()
+        await in_time(client.close(), CLOSED_WITHIN_S)
 
 
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> int:

@@ -79,7 +79,7 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         with suppress(KafkaError, OSError):
-            await client.close()
+            await in_time(client.close(), CLOSED_WITHIN_S)
 
 
 async def _start(client: Client, settings: KafkaSettings) -> None:

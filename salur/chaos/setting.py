@@ -147,9 +147,9 @@ def leave(places: Places, *, good: bool) -> None:
         for folder in (places.undisturbed.root, places.disturbed.root, places.population):
             shutil.rmtree(folder, ignore_errors=True)
         return
-    wanted = Wanted.load(places.disturbed.wanted)
-    if wanted:
-        wanted.model_copy(update={"table": Wanted().table}).save(places.disturbed.wanted)
+    for home in (places.undisturbed, places.disturbed):
+        if wanted := Wanted.load(home.wanted):
+            wanted.model_copy(update={"table": Wanted().table}).save(home.wanted)
 
 
 def _only(home: Home) -> None:

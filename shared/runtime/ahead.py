@@ -23,7 +23,7 @@ SLICE = 40
 @dataclass(slots=True)
 class Polls:
     """Messages in the order of their partitions. What was read ahead counts only until the client is told to read
-    elsewhere: whoever seeks calls `drop` before, or messages are skipped."""
+    elsewhere: whoever seeks calls `drop` before, or has just asked for the `next` ones, or messages are skipped."""
 
     decode: Callable[[str, bytes | None], Any]
     """Of a topic and a message's value."""
@@ -41,9 +41,13 @@ class Polls:
         self._coming = asyncio.create_task(self._decoded(consumer, messages_max))
 
     async def drop(self) -> None:
-        """What was read ahead is forgotten."""
+        """What was read ahead is forgotten.
+
+        It is waited for a little: of a poll that was cancelled the client believes for ever that it goes on.
+        """
         coming, self._coming = self._coming, None
         if coming:
+            await asyncio.wait({coming}, timeout=2 * POLL_MS / 1000)
             coming.cancel()
             await asyncio.wait({coming})
             if not coming.cancelled():

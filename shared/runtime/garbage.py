@@ -1,7 +1,7 @@
 """When Python's garbage collector works: between turns, never inside one.
 
 Nearly everything a turn makes is freed by reference counts when it ends. A collection that comes in its middle finds
-all of it alive and pays for looking at each object; one at rest finds next to nothing.
+all of it alive and pays for looking at each object; one at rest finds what was read ahead, and next to nothing else.
 """
 
 import gc

@@ -49,7 +49,8 @@ from shared.telemetry.metrics import (
 log = structlog.get_logger()
 
 FETCH_BYTES = 8 * 1024 * 1024
-"""What lies here unread, and so what one poll holds at most. A larger message still comes, alone."""
+"""What lies here unread of each broker, and so what one poll holds at most; the one before is here as well. A larger
+message still comes, alone."""
 PARTITION_FETCH_BYTES = 1024 * 1024
 GATHER_S = 0.05
 """After a small batch the loop waits so long: a turn costs much the same for one message as for a hundred."""
@@ -346,10 +347,11 @@ class Loop:
             await in_time(consumer.commit(reached))
 
     def _measure_lag(self, consumer: AIOKafkaConsumer, messages: Sequence[Message]) -> None:
-        """Not of what went to another process meanwhile: the client knows nothing of it any more."""
-        assigned = consumer.assignment()
+        """Not of what went to another process meanwhile, of which the client knows nothing any more, and not of what
+        stands."""
+        working = consumer.assignment() - {TopicPartition(*place) for place in (*self.stopped, *self.turn.held)}
         for place, message in {Place(m.topic, m.partition): m for m in messages}.items():
-            if TopicPartition(*place) not in assigned:
+            if TopicPartition(*place) not in working:
                 continue
             self._lagging.add(place)
             label = (self.service, message.topic, str(message.partition))

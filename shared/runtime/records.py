@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from shared.events.topics import topic_named
+from shared.kafka import in_time
 from shared.reading import sequence_of
 from shared.runtime.positions import Place, Position
 from shared.runtime.stage import Message
@@ -41,10 +42,10 @@ async def up_to_unreadable(
             if len(messages) >= messages_max:
                 return messages
             try:
-                for records in (await consumer.getmany(place, timeout_ms=0, max_records=1)).values():
+                for records in (await in_time(consumer.getmany(place, timeout_ms=0, max_records=1))).values():
                     messages += map(message_of, records)
             except UnicodeDecodeError:
-                at = await consumer.position(place)
+                at = await in_time(consumer.position(place))
                 return [*messages, Message(place.topic, place.partition, at, None, None, None, 0)]
         await asyncio.sleep(0)
     return []

@@ -8,15 +8,16 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from shared.events import EligibilityDecided
+from shared.events import DeadLetter, EligibilityDecided
 from shared.events.codec import encode
 from shared.events.topics import replay_topic
 from shared.privacy.keyring import Keyring
 from shared.runtime.ahead import Polls
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
-from tests.integration.test_runtime import DECIDED, all_handled, check_each_decided_once
-from tests.integration.toy import Toy, accepted, feed, registrations, rows, running
+from tests.integration.foreign import put_unreadable
+from tests.integration.test_runtime import DECIDED, LETTERS, all_handled, ask, check_each_decided_once
+from tests.integration.toy import Toy, accepted, feed, registrations, rows, running, until
 
 REPLAY = replay_topic("eligibility")
 """Without sequences: what is skipped here is missed by nobody."""
@@ -48,10 +49,19 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return polls
 
 
-async def put_replays(settings: ServiceSettings) -> None:
+async def put_replays(settings: ServiceSettings, *, junk: int = 0) -> None:
+    """All in one partition, which is read from its start; `junk` before them."""
     async with AIOKafkaProducer(**settings.client_options()) as producer:
+        for _ in range(junk):
+            await producer.send(REPLAY, b"{", key=b"junk", partition=0)
         for event in registrations(COUNT):
             await producer.send(REPLAY, encode(event), key=event.subject.encode(), partition=0)
+
+
+async def reached(settings: ServiceSettings) -> Any:
+    return await ask(
+        settings, "SELECT next_offset FROM eligibility.input_position WHERE topic = $1 AND partition = 0", REPLAY
+    )
 
 
 async def test_each_message_is_handled_once(settings: ServiceSettings, keyring: Keyring, begun: list[int]) -> None:
@@ -98,3 +108,30 @@ async def test_a_rebuild_meanwhile_begins_at_the_start(
     assert set(await rows(settings)) == {event.subject for event in registrations(COUNT)}
     decided = await accepted(settings, DECIDED, EligibilityDecided)
     assert len(decided) > COUNT
+
+
+async def test_an_open_breaker_lets_nothing_through_that_was_read_ahead(
+    settings: ServiceSettings, keyring: Keyring, begun: list[int]
+) -> None:
+    await put_replays(settings, junk=150)
+    async with running(settings, Toy(), keyring) as process:
+        await until(lambda: asyncio.sleep(0, process.loop.breaker_open is not None))
+        await asyncio.sleep(1)
+        assert begun
+        assert await reached(settings) == process.loop.turn.breaker.poison_min
+    assert await rows(settings) == {}
+
+
+async def test_what_nobody_can_read_is_met_ahead_as_well(
+    settings: ServiceSettings, keyring: Keyring, begun: list[int]
+) -> None:
+    await put_replays(settings)
+    async with AIOKafkaProducer(**settings.client_options()) as producer:
+        await put_unreadable(producer, REPLAY, 0)
+        last = registrations(1, COUNT)[0]
+        await producer.send_and_wait(REPLAY, encode(last), key=last.subject.encode(), partition=0)
+    async with running(settings, Toy(), keyring):
+        await all_handled(settings, COUNT + 1)
+    assert begun
+    (letter,) = await accepted(settings, LETTERS, DeadLetter)
+    assert (letter.data.code, letter.data.origin.offset) == ("empty", COUNT)

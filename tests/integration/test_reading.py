@@ -80,7 +80,8 @@ async def test_reading_ends_where_the_client_never_comes_back(
 ) -> None:
     await producer.send_and_wait(REPLAY, b"{}", partition=0)
     hung: list[Any] = []
-    monkeypatch.setattr(kafka_clients, "WITHIN_S", 2.0)
+    for limit in ("WITHIN_S", "STARTED_WITHIN_S"):
+        monkeypatch.setattr(kafka_clients, limit, 2.0)
     monkeypatch.setattr(AIOKafkaConsumer, method, never(hung, getattr(AIOKafkaConsumer, method)))
     with pytest.raises(Away):
         await held(settings, REPLAY, 0)

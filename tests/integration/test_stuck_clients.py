@@ -34,7 +34,8 @@ async def test_a_client_that_never_comes_back_is_replaced(
     settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     hung: list[Any] = []
-    monkeypatch.setattr(kafka_clients, "WITHIN_S", 1.0)
+    for limit in ("WITHIN_S", "STARTED_WITHIN_S"):
+        monkeypatch.setattr(kafka_clients, limit, 1.0)
     monkeypatch.setattr(loop.AIOKafkaConsumer, method, never(hung, getattr(loop.AIOKafkaConsumer, method)))
     await feed(settings, registrations(5))
     async with running(settings, Toy(), keyring):
