@@ -17,7 +17,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ("shared", "services", "salur", "simulators", "tests", "pyproject.toml")
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 
 
 class Mutation(NamedTuple):
