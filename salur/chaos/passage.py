@@ -13,6 +13,7 @@ from salur.chaos.feed import Feed, File
 from salur.chaos.inject import Injector
 from salur.demo import cycles
 from salur.demo.cycles import PlannedCycle
+from salur.stack.home import Home
 from shared.errors import SalurError
 
 FLAGS_SHARE, PEOPLE_SHARE = 0.15, 0.65
@@ -27,6 +28,7 @@ OFFICERS_PATIENCE_S: Final = 120.0
 class Passage:
     """`drained_s` is how long the flow took to come to rest after each part, `took_s` everything."""
 
+    home: Home
     feed: Feed
     drain: Drain
     families: int
@@ -95,8 +97,8 @@ class Passage:
         for cycle in opened:
             while True:
                 try:
-                    cycle_id = await asyncio.to_thread(cycles.propose, cycle, self.families, self.today)
-                    await asyncio.to_thread(cycles.approve, cycle_id)
+                    cycle_id = await asyncio.to_thread(cycles.propose, self.home, cycle, self.families, self.today)
+                    await asyncio.to_thread(cycles.approve, self.home, cycle_id)
                     break
                 except SalurError:
                     if monotonic() > until:

@@ -177,7 +177,8 @@ class _Run:
         async with consumer(settings) as client:
             feed = Feed(kafka, upstream, self.plan.seed)
             drain = Drain(Flow(settings, client), _url(home, "carrier"), self.tell.events)
-            yield Passage(feed, drain, self.plan.families, self.today, begun=self.tell.fault, drained=self.tell.drained)
+            plan, tell = self.plan, self.tell
+            yield Passage(home, feed, drain, plan.families, self.today, begun=tell.fault, drained=tell.drained)
 
     def _files(self, home: Home, settings: Settings) -> tuple[File, File]:
         """The input; what has no time of its own has the same one in both runs."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
@@ -9,6 +10,7 @@ import typer
 from rich.table import Table
 
 from salur.console import out, print_json
+from salur.inside.options import HomeOption
 from salur.stack.home import Home, read_json
 from shared.errors import SalurError
 
@@ -43,11 +45,12 @@ def propose(
     budget_idr: Annotated[int, typer.Option(min=1, help="Whole rupiah for the period.")],
     by: By,
     url: Url = None,
+    home: HomeOption = None,
     json: AsJson = False,
 ) -> None:
     """Propose to disburse a programme for one period. Nothing is ordered before another officer approves."""
     body = {"programme": programme, "period": period, "budget_idr": budget_idr, "by": by}
-    _show(call("POST", "/cycles", url, body), json)
+    _show(call("POST", "/cycles", url, body, home=home), json)
 
 
 @app.command()
@@ -57,6 +60,7 @@ def approve(
     programme: Annotated[str | None, typer.Option(help="With --period, instead of the cycle.")] = None,
     period: Annotated[str | None, typer.Option(help="With --programme, instead of the cycle.")] = None,
     url: Url = None,
+    home: HomeOption = None,
     json: AsJson = False,
 ) -> None:
     """Approve a proposed cycle: its budget is ordered from now on, and the cycle before it takes no new orders.
@@ -67,23 +71,24 @@ def approve(
         cycle = f"{programme}-{period}"
     if cycle is None:
         raise typer.BadParameter("say which cycle: CYCLE, or --programme and --period")
-    _show(call("POST", f"/cycles/{cycle}/approve", url, {"by": by}), json)
+    _show(call("POST", f"/cycles/{cycle}/approve", url, {"by": by}, home=home), json)
 
 
 @app.command()
 def show(
     cycle: Annotated[str, typer.Argument(help="As `salur cycle list` shows it.")],
     url: Url = None,
+    home: HomeOption = None,
     json: AsJson = False,
 ) -> None:
     """One cycle with its accounts and the counts of its payouts."""
-    _show(call("GET", f"/cycles/{cycle}", url), json)
+    _show(call("GET", f"/cycles/{cycle}", url, home=home), json)
 
 
 @app.command("list")
-def list_cycles(url: Url = None, json: AsJson = False) -> None:
+def list_cycles(url: Url = None, home: HomeOption = None, json: AsJson = False) -> None:
     """All cycles, the latest period of each programme first."""
-    found = call("GET", "/cycles", url)
+    found = call("GET", "/cycles", url, home=home)
     if json:
         print_json(found)
         return
@@ -109,14 +114,19 @@ def _show(found: Any, json: bool) -> None:
     out.print(table)
 
 
-def call(method: str, path: str, url: str | None, body: dict[str, Any] | None = None) -> Any:
-    """The answer's JSON. Raises CycleRefused with the service's own words, SalurError when it cannot be reached."""
-    home = Home.at()
-    port = read_json(home.ports).get("payout-0")
+def call(
+    method: str, path: str, url: str | None, body: dict[str, Any] | None = None, *, home: Path | None = None
+) -> Any:
+    """The answer's JSON, of the stack at `home` where no `url` is given.
+
+    Raises CycleRefused with the service's own words, SalurError when it cannot be reached.
+    """
+    stack = Home.at(home)
+    port = read_json(stack.ports).get("payout-0")
     address = url or (f"http://127.0.0.1:{port}" if port else None)
     if address is None:
         raise SalurError("no payout service is known here", hint="start the stack with `salur up`, or give --url")
-    token = os.environ.get("SALUR_OFFICER_TOKEN") or read_json(home.secrets).get("officer_token")
+    token = os.environ.get("SALUR_OFFICER_TOKEN") or read_json(stack.secrets).get("officer_token")
     if not token:
         raise SalurError("no officer's token is known here", hint="set SALUR_OFFICER_TOKEN")
     try:

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from salur.commands.sending import send
+from salur.inside.options import HomeOption
 from salur.intake.kinds import REGISTRATIONS
+from salur.stack.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +22,11 @@ def registrations(
     wait: Annotated[bool, typer.Option(help="Wait for the answers and write the results file.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait without any new answer.", min=0)] = 60,
     results: Annotated[Path | None, typer.Option(help="Default: NAME.results.csv beside FILE.")] = None,
+    home: HomeOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Seal and publish every row of FILE, and collect the registry's answers row by row.
 
     It can be repeated after any interruption: a row that was sent before has no further effect.
     """
-    send(file, REGISTRATIONS, source, wait=wait, timeout_s=timeout, results=results, json=json)
+    send(Home.at(home), file, REGISTRATIONS, source, wait=wait, timeout_s=timeout, results=results, json=json)

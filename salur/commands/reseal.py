@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 
 from salur.console import out, print_json
 from salur.inside.dependents import DEPENDENTS
+from salur.inside.options import HomeOption
 from salur.inside.resealing import Outcome, Registry, reseal
 from salur.stack.home import Home, read_json
 from shared import clock
@@ -30,6 +31,7 @@ def reseal_command(
         str | None, typer.Option(envvar="SALUR_REGISTRY_URL", help="Default: the running stack's registry.")
     ] = None,
     wait_s: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the stages.")] = 600.0,
+    home: HomeOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Seal anew what is kept under a retired key, so that it can be destroyed. Exits with 1 while values are left.
@@ -37,7 +39,7 @@ def reseal_command(
     Decisions, orders and messages stay as they are. It may be interrupted, and repeated, at any time.
     """
     kind = check_may_be_resealed(keys, key_id)
-    registry = find_registry(url)
+    registry = find_registry(url, Home.at(home))
     with _Shown() as shown:
         outcome = asyncio.run(reseal(registry, kind, key_id, shown, wait_s))
     if json:
@@ -61,9 +63,8 @@ def check_may_be_resealed(keys: Path | None, key_id: str) -> Kind:
     return kind
 
 
-def find_registry(url: str | None) -> Registry:
+def find_registry(url: str | None, home: Home) -> Registry:
     """Raises SalurError where its address or the token is not known."""
-    home = Home.at()
     port = read_json(home.ports).get("registry-0")
     address = url or (f"http://127.0.0.1:{port}" if port else None)
     if address is None:

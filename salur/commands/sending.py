@@ -20,10 +20,9 @@ _PERMILLE = 1000
 
 
 def send(
-    file: Path, kind: Kind, source: str, *, wait: bool, timeout_s: float, results: Path | None, json: bool
+    home: Home, file: Path, kind: Kind, source: str, *, wait: bool, timeout_s: float, results: Path | None, json: bool
 ) -> None:
-    """Sends the file and prints what came of it. Exits with 1 unless every row was sent and answered."""
-    home = Home.at()
+    """Sends the file to the stack at `home`, prints what came of it, and exits with 1 unless every row was answered."""
     upstream, kafka = find_upstream(home, source), find_kafka(home)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]:>10,}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:

@@ -4,6 +4,7 @@ from datetime import date
 from typing import NamedTuple
 
 from salur.commands.cycle import call
+from salur.stack.home import Home
 
 PROPOSER, APPROVER = "siti", "abdul"
 
@@ -28,7 +29,7 @@ def period(planned: PlannedCycle, today: date) -> str:
     return f"{today.year}-Q{(today.month + 2) // 3}" if planned.quarterly else f"{today:%Y-%m}"
 
 
-def propose(planned: PlannedCycle, families: int, today: date) -> str:
+def propose(home: Home, planned: PlannedCycle, families: int, today: date) -> str:
     """Proposes the cycle and returns its id. Raises CycleRefused."""
     body = {
         "programme": planned.programme,
@@ -36,9 +37,9 @@ def propose(planned: PlannedCycle, families: int, today: date) -> str:
         "budget_idr": planned.budget_a_family_idr * families,
         "by": PROPOSER,
     }
-    return str(call("POST", "/cycles", None, body)["cycle"])
+    return str(call("POST", "/cycles", None, body, home=home.root)["cycle"])
 
 
-def approve(cycle: str) -> None:
+def approve(home: Home, cycle: str) -> None:
     """Raises CycleRefused."""
-    call("POST", f"/cycles/{cycle}/approve", None, {"by": APPROVER})
+    call("POST", f"/cycles/{cycle}/approve", None, {"by": APPROVER}, home=home.root)

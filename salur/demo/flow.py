@@ -84,13 +84,13 @@ async def run(home: Home, settings: Settings, folder: Path, families: int, today
             display = Display(progress, rows)
             await _send(home, folder / "flags.csv", FLAGS)
             planned = {
-                cycle: await asyncio.to_thread(cycles.propose, cycle, families, today) for cycle in cycles.CYCLES
+                cycle: await asyncio.to_thread(cycles.propose, home, cycle, families, today) for cycle in cycles.CYCLES
             }
-            await _approve(planned[cycle] for cycle in cycles.CYCLES if not cycle.ranked)
+            await _approve(home, (planned[cycle] for cycle in cycles.CYCLES if not cycle.ranked))
             sending = asyncio.create_task(_send(home, folder / "registrations.csv", REGISTRATIONS))
             await _watching(flow, display, sending)
             await _until(flow, display, lambda: _decided(flow))
-            await _approve(planned[cycle] for cycle in cycles.CYCLES if cycle.ranked)
+            await _approve(home, (planned[cycle] for cycle in cycles.CYCLES if cycle.ranked))
             await _until(flow, display, lambda: _finished(flow))
 
 
@@ -100,9 +100,9 @@ async def _send(home: Home, file: Path, kind: Kind) -> None:
         raise StandsStill(f"{summary.unanswered} rows of {file.name} have no answer", hint="see `salur status`")
 
 
-async def _approve(ids: Iterable[str]) -> None:
+async def _approve(home: Home, ids: Iterable[str]) -> None:
     for cycle in ids:
-        await asyncio.to_thread(cycles.approve, cycle)
+        await asyncio.to_thread(cycles.approve, home, cycle)
 
 
 async def _watching(flow: Flow, display: Display, task: asyncio.Task[T]) -> T:

@@ -67,10 +67,12 @@ def _given() -> Path | None:
     return Path(home).resolve() if home else None
 
 
-def salur(home: Path, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def salur(
+    home: Path, *arguments: str, given: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "salur", *arguments],
-        env=salur_environment(home),
+        env=salur_environment(home) | environment,
         input=given,
         capture_output=True,
         text=True,
@@ -86,7 +88,9 @@ def demo() -> Iterator[Demo]:
     home = new_home() / "demo"
     keyfile.create(Path(salur_environment(home)["SALUR_KEYS"]))
     try:
-        ran = salur(home, "demo", "--families", str(FAMILIES), "--seed", str(SEED))
+        elsewhere = str(home.with_name("elsewhere"))  # what is given on the command line counts
+        asked = ("--families", str(FAMILIES), "--seed", str(SEED), "--home", str(home))
+        ran = salur(home, "demo", *asked, SALUR_HOME=elsewhere)
         yield Demo(home, ran.returncode, ran.stdout + ran.stderr)
     finally:
         salur(home, "down")

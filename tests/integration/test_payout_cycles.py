@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from salur.commands import cycle as command
+from salur.stack.home import Home
 from salur.stack.ports import PortBook
 from services.payout import api, officers
 from services.payout.store import cycles
@@ -148,6 +149,11 @@ async def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         command.call("GET", "/cycles", None)
     with pytest.raises(SalurError, match="token"):
         command.call("GET", "/cycles", "http://127.0.0.1:9")
+    other = Home.at(tmp_path / "other")
+    other.make()
+    other.ports.write_text(json.dumps({"payout-0": 9}))
+    with pytest.raises(SalurError, match="token"):
+        command.call("GET", "/cycles", None, home=other.root)
     monkeypatch.setenv("SALUR_OFFICER_TOKEN", "x")
     with pytest.raises(SalurError, match="does not answer"):
         await asyncio.to_thread(command.call, "GET", "/cycles", "http://127.0.0.1:9")
