@@ -78,9 +78,9 @@ async def measure(
     await send(home, folder / "flags.csv", FLAGS, wait=True)
     today = now().date()
     for cycle in cycles.CYCLES:
-        planned = await asyncio.to_thread(cycles.propose, cycle, given.families, today)
+        planned = await asyncio.to_thread(cycles.propose, home, cycle, given.families, today)
         if not cycle.ranked:
-            await asyncio.to_thread(cycles.approve, planned)
+            await asyncio.to_thread(cycles.approve, home, planned)
     files = iter(parts(folder / "registrations.csv", [WARM_UP_ROWS, *(rate * STEADY_S for rate in given.rates)]))
     await send(home, next(files), REGISTRATIONS, wait=True)
     if filled:
