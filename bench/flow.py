@@ -38,8 +38,8 @@ from salur.population import generate, reference_on
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
 from salur.stack.lag import lags
+from salur.stack.programs import FLOW_TABLE
 from shared.clock import now
-from tests.integration import lean
 
 FAMILIES = 100_000
 SEED = 2026
@@ -60,7 +60,7 @@ console = Console()
 
 def stack(home: Home, **scale: int) -> None:
     options = {"bank": {"seed": str(SEED), **BANK}, "carrier": {"seed": str(SEED), "rate": "100000"}}
-    up(home, Request.given(scale=scale, options=options)._replace(table=lean.TABLE))
+    up(home, Request.given(scale=scale, options=options)._replace(table=FLOW_TABLE))
 
 
 async def send(home: Home, file: Path, kind: Kind, *, wait: bool) -> int:

@@ -51,8 +51,9 @@ async def start(client: Client, settings: KafkaSettings) -> None:
         raise await refusal(settings, error) from error
 
 
-async def in_time(call: Awaitable[T], within_s: float | None = None) -> T:
-    """What a call of Kafka's client gives. Raises KafkaTimeoutError where it takes too long: that client is done with.
+async def in_time(call: Awaitable[T], within_s: float | None = None, late: Exception | None = None) -> T:
+    """What a call of Kafka's client gives. Raises `late`, else KafkaTimeoutError, where it takes too long: that client
+    is done with.
 
     What does not come back may not end when it is cancelled either, so that is not waited for.
     """
@@ -66,7 +67,7 @@ async def in_time(call: Awaitable[T], within_s: float | None = None) -> T:
             calling.cancel()
             await asyncio.wait({calling}, timeout=_CANCELLED_WITHIN_S)
     if not done:
-        raise KafkaTimeoutError(f"Kafka's client has not come back for {limit_s:.0f} s")
+        raise late or KafkaTimeoutError(f"Kafka's client has not come back for {limit_s:.0f} s")
     return calling.result()
 
 

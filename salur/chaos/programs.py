@@ -1,5 +1,4 @@
-"""Two tables of programs, which `wanted.json` names: of the run that nobody disturbs, and of the other one, with a
-proxy in each connection of a service."""
+"""The flow's programs and the monitor, with a proxy in each connection of a service; `wanted.json` names this table."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -9,11 +8,10 @@ from salur.stack.broker_settings import Properties
 from salur.stack.home import Home
 from salur.stack.kafka import EmbeddedKafka
 from salur.stack.ports import LOOPBACK, PortBook
+from salur.stack.programs import FLOW, Context, Launch, Program
 from salur.stack.programs import PROGRAMS as EVERY
-from salur.stack.programs import Context, Launch, Program
 from shared.settings import variable
 
-QUIET_TABLE = "salur.chaos.programs:QUIET"
 TABLE = "salur.chaos.programs:PROGRAMS"
 BACKOFF_MAX_S = 4.0
 """Who is killed every few seconds would else be down for most of the run, and the flow would stand still."""
@@ -64,8 +62,6 @@ def _prepare_broker(context: Context, instance: int) -> None:
     ProxiedKafka(context.home.root, node_id=instance + 1, brokers=context.wanted.brokers).prepare()
 
 
-_ASKED_BY_NOBODY = ("issuer", "lookup")
-"""Nobody signs in here or looks his aid up."""
 _LEADS_TO = {"SALUR_POSTGRES": "postgres", "SALUR_BANK_URL": "bank", "SALUR_CARRIER_URL": "carrier"}
 
 
@@ -93,7 +89,5 @@ PROGRAMS: tuple[Program, ...] = tuple(
     else replace(program, prepare=_prepare_broker)
     if program.name == EmbeddedKafka.name
     else program
-    for program in (replace(every, backoff_max_s=BACKOFF_MAX_S) for every in EVERY)
-    if program.name not in _ASKED_BY_NOBODY
+    for program in (replace(one, backoff_max_s=BACKOFF_MAX_S) for one in EVERY if one in FLOW or one.name == MONITOR)
 )
-QUIET = tuple(program for program in EVERY if program.name not in (*_ASKED_BY_NOBODY, MONITOR))

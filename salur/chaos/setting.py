@@ -13,11 +13,12 @@ import yaml
 
 from salur.chaos.faults import SESSION_TIMEOUT_S
 from salur.chaos.links import INSTANCES, MONITOR, SERVICES, every_link
-from salur.chaos.programs import QUIET_TABLE, TABLE, ports_of
+from salur.chaos.programs import TABLE, ports_of
 from salur.chaos.proxy import Proxies
 from salur.stack.control import Request, Watcher, down, up
 from salur.stack.credentials import credentials
 from salur.stack.home import Home, write_private
+from salur.stack.programs import FLOW_TABLE
 from salur.stack.state import Wanted
 from services.payout.configuration import BANKS
 from shared.errors import SalurError
@@ -109,7 +110,7 @@ def quiet(places: Places, seed: int) -> Request:
     del options[MONITOR]
     for name, answers in _PROMPT.items():
         options[name] |= answers
-    return Request(options=options, table=QUIET_TABLE)
+    return Request(options=options, table=FLOW_TABLE)
 
 
 def stormy(places: Places, seed: int, brokers: int) -> Request:

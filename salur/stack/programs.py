@@ -381,6 +381,9 @@ PROGRAMS: tuple[Program, ...] = (
     # Nobody waits for it: it opens nothing, and counts what was while it was away.
     service("monitor", holds_keys=False, scalable=False, ready_path="/healthz"),
 )
+FLOW = tuple(program for program in PROGRAMS if program.name not in ("issuer", "lookup", "monitor"))
+"""Without sign-in, look-up and monitor, from which nothing in the flow follows: where nobody uses them."""
+FLOW_TABLE = f"{__name__}:FLOW"
 
 
 def table(wanted: Wanted) -> dict[str, Program]:

@@ -26,7 +26,7 @@ from aiokafka.errors import (
 
 from shared.errors import SalurError, Trouble
 from shared.events.topics import Service
-from shared.kafka import KafkaAway, admin
+from shared.kafka import KafkaAway, admin, in_time
 from shared.runtime.backoff import Backoff
 from shared.runtime.client import ClientStuck
 from shared.runtime.failures import is_trouble, told
@@ -110,7 +110,7 @@ class Presence:
     async def _renew(self, look: Look) -> None:
         connection, seen = await _present(self.url, self.service)
         try:
-            await _in_time(look(connection))
+            await in_time(look(connection), LOOKED_WITHIN_S, _never_ends())
         except BaseException:
             connection.terminate()
             raise
@@ -124,19 +124,11 @@ class Presence:
             self.lost = True
 
 
-async def _in_time(look: Awaitable[None]) -> None:
-    """Raises ClientStuck. What does not come back may not end when it is cancelled either, so it is not waited for."""
-    looking = asyncio.ensure_future(look)
-    try:
-        done, _ = await asyncio.wait({looking}, timeout=LOOKED_WITHIN_S)
-    finally:
-        looking.cancel()
-    if not done:
-        raise ClientStuck(
-            f"the topics were not read within {LOOKED_WITHIN_S:.0f} s, and so the database was not looked at",
-            hint="start this process again",
-        )
-    looking.result()
+def _never_ends() -> ClientStuck:
+    return ClientStuck(
+        f"the topics were not read within {LOOKED_WITHIN_S:.0f} s, and so the database was not looked at",
+        hint="start this process again",
+    )
 
 
 async def enter(url: str, service: Service) -> Presence:

@@ -11,7 +11,6 @@ from confluent_kafka import Producer
 from shared.events import DeadLetter
 from shared.events.codec import encode
 from shared.events.topics import replay_topic
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime.positions import Place
 from shared.settings import ServiceSettings
@@ -21,8 +20,6 @@ from tests.integration.toy import (
     Running,
     Toy,
     accepted,
-    empty_topics,
-    prepare,
     put,
     registrations,
     rows,
@@ -35,12 +32,7 @@ INPUT, REPLAY = "recipient.registered", replay_topic("eligibility")
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    keys = tmp_path / "keys.json"
-    keyfile.create(keys)
-    made = toys.settings_for(kafka, database, keys)
-    await empty_topics(made)
-    await prepare(made)
-    return made
+    return await toys.fresh(kafka, database, tmp_path)
 
 
 @asynccontextmanager

@@ -22,10 +22,10 @@ from salur.report.places import Places, find
 from salur.stack.control import Request, down, up
 from salur.stack.credentials import SOURCES
 from salur.stack.home import Home
+from salur.stack.programs import FLOW_TABLE
 from shared.clock import now
 from shared.events.topics import STAGES
 from shared.runtime.digest import headers
-from tests.integration import lean
 from tests.integration.toy import empty_topics, settings_for
 
 FAMILIES = 150
@@ -133,7 +133,7 @@ async def reported(kafka: str, database: str, folder: Path) -> AsyncIterator[Rep
     calm = {"delayed": "0", "late": "0", "timeout": "0", "cut": "0", "window-s": "20"}
     options = {"bank": calm, "carrier": {"pace": "0.05", "timeout": "0", "rate": "0"}, "notify": {"quiet_time_s": "1"}}
     try:
-        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
+        up(home, Request(kafka=kafka, postgres=database, options=options, table=FLOW_TABLE))
         demo = home.root / "demo"
         generate(demo, FAMILIES, 11, reference_on(now().date()))
         source = next(name for name, may in SOURCES.items() if {"registration", "flag"} <= set(may))

@@ -14,6 +14,7 @@ from salur.inside.audit import AuditResult, verify
 from salur.inside.connect import Settings
 from salur.stack.control import Request, down, up
 from salur.stack.home import Home
+from salur.stack.programs import FLOW_TABLE
 from shared.events import Event
 from shared.events.topics import Service, outputs_of
 from shared.partition import partition_of
@@ -27,7 +28,6 @@ from shared.runtime.screening import screen
 from shared.runtime.tail import DatabaseOlderThanTopic, refuse_restored_database
 from shared.runtime.turn import Turn
 from shared.settings import ServiceSettings
-from tests.integration import lean
 from tests.integration.toy import empty_topics, reader, settings_for
 from tests.stack import drop_database, fresh_database, new_home
 
@@ -148,12 +148,12 @@ INPUT_POSITIONS = "SELECT topic, partition, next_offset, next_sequence FROM inpu
 
 @asynccontextmanager
 async def stack(name: str, kafka: str, postgres: str, options: Mapping[str, Mapping[str, str]]) -> AsyncIterator[Home]:
-    """A running one, lean, on empty topics and a database of its own."""
+    """A running one, of the flow alone, on empty topics and a database of its own."""
     database = await fresh_database(postgres)
     home = Home.at(new_home() / name)
     await empty_topics(settings_for(kafka, database, home.keys))
     try:
-        up(home, Request(kafka=kafka, postgres=database, options=options, table=lean.TABLE))
+        up(home, Request(kafka=kafka, postgres=database, options=options, table=FLOW_TABLE))
         yield home
     finally:
         down(home)

@@ -26,8 +26,7 @@ COUNT = 200
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    fresh = await toys.fresh(kafka, database, tmp_path)
-    return fresh.model_copy(update={"batch_messages_max": 20})
+    return await toys.fresh(kafka, database, tmp_path, batch_messages_max=20)
 
 
 @pytest.fixture

@@ -17,29 +17,19 @@ from shared.events import EligibilityDecided
 from shared.events.codec import encode
 from shared.events.topics import replay_topic
 from shared.kafka import admin, ensure_topics
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime.loop import InputLost
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
-from tests.integration.toy import Running, Toy, accepted, empty_topics, feed, prepare, registrations, rows, until
+from tests.integration.toy import Running, Toy, accepted, feed, registrations, rows, until
 from tests.integration.toy import running as running_toy
 
 INPUT, OUTPUT = "recipient.registered", "eligibility.decided"
 
 
-async def settings_on(kafka: str, database: str, folder: Path) -> ServiceSettings:
-    keys = folder / "keys.json"
-    keyfile.create(keys)
-    made = toys.settings_for(kafka, database, keys)
-    await empty_topics(made)
-    await prepare(made)
-    return made
-
-
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    return await settings_on(kafka, database, tmp_path)
+    return await toys.fresh(kafka, database, tmp_path)
 
 
 @pytest.fixture
@@ -110,7 +100,7 @@ async def on_small_disk(
 ) -> AsyncIterator[tuple[ServiceSettings, EmbeddedPostgres]]:
     server = EmbeddedPostgres(small_disk / "home", settings={"max_wal_size": "64MB", "min_wal_size": "32MB"})
     try:
-        yield await settings_on(kafka, str(server.start()), tmp_path), server
+        yield await toys.fresh(kafka, str(server.start()), tmp_path), server
     finally:
         server.stop()
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from shared.events import EligibilityDecided
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime import emit, loop, positions, publisher, turn
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
-from tests.integration.toy import TOPICS, Toy, accepted, empty_topics, feed, prepare, registrations, rows, until
+from tests.integration.toy import Toy, accepted, feed, registrations, rows, until
 
 COUNT = 300
 
@@ -58,11 +57,7 @@ GAPS: dict[str, tuple[Any, str, bool, int]] = {
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    keys = tmp_path / "keys.json"
-    keyfile.create(keys)
-    made = toys.settings_for(kafka, database, keys, batch_messages_max=100)
-    await empty_topics(made, TOPICS)
-    await prepare(made)
+    made = await toys.fresh(kafka, database, tmp_path, batch_messages_max=100)
     await feed(made, registrations(COUNT))
     return made
 

@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaProducer
 from salur.inside.connect import Settings
 from salur.inside.resume import resume_after_breaker, resume_at_gap
 from shared.events.codec import encode
-from shared.privacy import keyfile
 from shared.privacy.keyring import Keyring
 from shared.runtime.positions import Place
 from shared.runtime.resumption import NotStopped
@@ -17,12 +16,9 @@ from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.foreign import put_unreadable
 from tests.integration.toy import (
-    TOPICS,
     Running,
     Toy,
-    empty_topics,
     feed,
-    prepare,
     put,
     registrations,
     rows,
@@ -35,12 +31,7 @@ INPUT = "recipient.registered"
 
 @pytest.fixture
 async def settings(kafka: str, database: str, tmp_path: Path) -> ServiceSettings:
-    keys = tmp_path / "keys.json"
-    keyfile.create(keys)
-    made = toys.settings_for(kafka, database, keys)
-    await empty_topics(made, TOPICS)
-    await prepare(made)
-    return made
+    return await toys.fresh(kafka, database, tmp_path)
 
 
 @pytest.fixture

@@ -38,10 +38,10 @@ def settings_for(kafka: str, database: str, keys: Path, **changes: Any) -> Servi
     return ServiceSettings(kafka=kafka, postgres=database, keys=keys, session_timeout_ms=6_000, **changes)
 
 
-async def fresh(kafka: str, database: str, folder: Path) -> ServiceSettings:
-    """With keys of its own, empty topics and an empty database."""
+async def fresh(kafka: str, database: str, folder: Path, **changes: Any) -> ServiceSettings:
+    """Settings with `changes`, with keys of its own, empty topics and an empty database."""
     keyfile.create(folder / "keys.json")
-    made = settings_for(kafka, database, folder / "keys.json")
+    made = settings_for(kafka, database, folder / "keys.json", **changes)
     await empty_topics(made, TOPICS)
     await prepare(made)
     return made
