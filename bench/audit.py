@@ -14,6 +14,7 @@ from argparse import ArgumentParser
 from collections import defaultdict
 from itertools import islice
 from pathlib import Path
+from typing import Any, Final
 
 import asyncpg
 import psutil
@@ -26,13 +27,14 @@ from salur.stack.kafka import EmbeddedKafka
 from salur.stack.postgres import EmbeddedPostgres
 from shared.events import RecipientRegistered
 from shared.events.codec import encode
-from shared.events.topics import STAGES
+from shared.events.topics import STAGES, Service
 from shared.partition import partition_of
 from shared.postgres import migrate
 from shared.runtime.digest import START, extend_own, headers
 from tests.integration.toy import empty_topics, settings_for
 from tests.stack import new_home
 
+AUDITED: Final[tuple[Service, ...]] = ("registry",)
 EVENTS = 300_000
 CHUNK = 10_000
 STEPS = 20
@@ -145,7 +147,7 @@ def audit(kafka: str, postgres: str, events: int, rows: bool) -> None:
 
     told = Told(events)
     began = time.perf_counter()
-    result = run(verify(Settings(kafka=kafka, postgres=postgres), ("registry",), told, rows=rows))
+    result = run(verify(Settings(kafka=kafka, postgres=postgres), AUDITED, told, rows=rows))
     used = resource.getrusage(resource.RUSAGE_SELF)
     told.begin("the end", 0)
     found = {
@@ -166,7 +168,8 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("KAFKA", "POSTGRES"))
     given = parser.parse_args()
     if given.child:
-        audit(*given.child, given.events, given.rows)
+        address, database = given.child
+        audit(address, database, given.events, given.rows)
         return
     home = new_home()
     kafka, postgres = EmbeddedKafka(home), EmbeddedPostgres(home)
@@ -185,7 +188,7 @@ def main() -> None:
         kafka.stop()
 
 
-def report(found: dict, rows: bool) -> None:
+def report(found: dict[str, Any], rows: bool) -> None:
     events = found["events"]
     assert events, "nothing was audited"
     assert not found["findings"], found["findings"]

@@ -44,7 +44,7 @@ def drawn(home: Home, folder: Path | None) -> Iterator[None]:
 
 
 def _watched(pid: int | None, svg: Path) -> "subprocess.Popen[bytes]":
-    argv = [PY_SPY, "record", "--pid", str(pid), "--duration", str(SECONDS), "--rate", str(A_SECOND), "--gil"]
+    argv = [str(PY_SPY), "record", "--pid", str(pid), "--duration", str(SECONDS), "--rate", str(A_SECOND), "--gil"]
     return subprocess.Popen(
-        [*argv, "--function", "--output", svg], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*argv, "--function", "--output", str(svg)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
