@@ -171,7 +171,7 @@ def main() -> None:
         address, database = given.child
         audit(address, database, given.events, given.rows)
         return
-    home = new_home()
+    home = new_home(on_disk=True)
     kafka, postgres = EmbeddedKafka(home), EmbeddedPostgres(home)
     try:
         addresses = (str(kafka.start()), postgres.start())

@@ -152,7 +152,7 @@ def _told(spent: dict[str, float]) -> str:
 
 
 def main(recipients: int) -> None:
-    home = new_home()
+    home = new_home(on_disk=True)
     kafka, postgres = EmbeddedKafka(home), EmbeddedPostgres(home)
     try:
         settings = ServiceSettings(kafka=kafka.start(), postgres=postgres.start())

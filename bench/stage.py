@@ -148,7 +148,7 @@ def main() -> int:
         console.print(f"{given.python} is missing: `make .venv/baselines/filled` installs what the baselines need")
         return 2
     logs.configure("registry", 0, "WARNING")
-    home = new_home()
+    home = new_home(on_disk=True)
     kafka, postgres = EmbeddedKafka(home), EmbeddedPostgres(home)
     try:
         address, database = str(kafka.start()), str(postgres.start())

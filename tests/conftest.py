@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.stack import TestStack, drop_database, fresh_database
+from tests.stack import TestStack, drop_database, fresh_database, remove_homes
 
 _stack = TestStack()
 
@@ -35,6 +35,12 @@ class WholeFiles(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
     return WholeFiles(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What failed is looked at in its home."""
+    if not session.testsfailed:
+        remove_homes()
 
 
 @pytest.fixture(scope="session")

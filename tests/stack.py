@@ -6,19 +6,23 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import psutil
 
 from salur.stack.kafka import KAFKA_VERSION, MESSAGE_BYTES_MAX, EmbeddedKafka
 from salur.stack.postgres import POSTGRES_VERSION, EmbeddedPostgres, without_password
 from salur.stack.process import Identity, alive
 
 _HOME_PREFIX = "salur-test-"
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 16_000_000_000
+"""Two workers with a Kafka and a PostgreSQL each, and beside them the demo and a chaos run, at their fullest."""
 _KAFKA_IMAGE = "confluentinc/cp-kafka:8.1.0"
 _POSTGRES_IMAGE = "postgres:18"
 
@@ -87,20 +91,45 @@ class TestStack:
         return self._home
 
 
-def new_home() -> Path:
-    """A temporary home that `remove_abandoned_homes` clears away should this test run be killed."""
-    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX))
+def new_home(*, on_disk: bool = False) -> Path:
+    """A temporary home that `remove_homes` clears away, or `remove_abandoned_homes` should this run be killed.
+
+    In memory where there is plenty: tests make and drop hundreds of databases and thousands of topics, and a seventh of
+    their time went into files. What is measured is on disk.
+    """
+    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX, dir=None if on_disk or not _plenty() else _MEMORY))
     (home / "owner.json").write_text(json.dumps(Identity.of(os.getpid())))
     return home
 
 
+def _plenty() -> bool:
+    try:
+        free = min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available)
+    except OSError:
+        return False
+    return free >= _MEMORY_BYTES_MIN and os.access(_MEMORY, os.W_OK)
+
+
+def remove_homes() -> None:
+    """Those of this process, whose servers have stopped."""
+    for home, owner in _homes():
+        if owner == Identity.of(os.getpid()):
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _homes() -> Iterator[tuple[Path, Identity]]:
+    """Of this user, wherever they are, with the process that made them."""
+    for folder in (_MEMORY, Path(tempfile.gettempdir())):
+        for home in folder.glob(f"{_HOME_PREFIX}*"):
+            with suppress(OSError, ValueError, TypeError):
+                if home.stat().st_uid == os.getuid():
+                    yield home, Identity(*json.loads((home / "owner.json").read_text()))
+
+
 def remove_abandoned_homes() -> None:
     """Stops servers of test runs that were killed, and removes their folders."""
-    for home in Path(tempfile.gettempdir()).glob(f"{_HOME_PREFIX}*"):
-        try:
-            if home.stat().st_uid != os.getuid() or alive(Identity(*json.loads((home / "owner.json").read_text()))):
-                continue
-        except (OSError, ValueError, TypeError):
+    for home, owner in _homes():
+        if alive(owner):
             continue
         for server in (EmbeddedKafka(home), EmbeddedPostgres(home)):
             server.kill()

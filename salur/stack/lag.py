@@ -3,11 +3,12 @@
 import asyncio
 import logging
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared import reading
 from shared.errors import SalurError
+from shared.kafka import in_time
 from shared.settings import KafkaSettings
 
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # a broker that is away is an answer here
@@ -27,16 +28,14 @@ async def lags(settings: KafkaSettings, services: list[str], *, timeout_s: float
 
 
 async def _ask(settings: KafkaSettings, services: list[str]) -> dict[str, int | None]:
-    admin = AIOKafkaAdminClient(**settings.client_options())
-    consumer = AIOKafkaConsumer(**settings.client_options(), enable_auto_commit=False)
-    try:
-        await asyncio.gather(admin.start(), consumer.start())
-        committed = {name: await admin.list_consumer_group_offsets(f"salur-{name}") for name in services}
-        partitions = {partition for offsets in committed.values() for partition in offsets}
-        ends = await consumer.end_offsets(list(partitions)) if partitions else {}
-        return {
-            name: sum(max(0, ends[partition] - meta.offset) for partition, meta in offsets.items()) if offsets else None
-            for name, offsets in committed.items()
+    async with reading.admin(settings) as admin, reading.consumer(settings) as consumer:
+        groups = [admin.list_consumer_group_offsets(f"salur-{name}") for name in services]
+        committed: dict[str, dict[TopicPartition, int]] = {
+            name: {place: meta.offset for place, meta in offsets.items()}
+            for name, offsets in zip(services, await in_time(asyncio.gather(*groups)), strict=True)
         }
-    finally:
-        await asyncio.gather(admin.close(), consumer.stop(), return_exceptions=True)
+        extents = await reading.extents(consumer, {place for offsets in committed.values() for place in offsets})
+    return {
+        name: sum(max(0, extents[place].end - offset) for place, offset in offsets.items()) if offsets else None
+        for name, offsets in committed.items()
+    }

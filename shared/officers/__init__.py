@@ -4,7 +4,7 @@ Every service checks the token itself. Nothing is trusted because another servic
 """
 
 from shared.officers.access import Access, Authorization
-from shared.officers.officer import MayNot, NotSignedIn, Officer, Role
-from shared.officers.verifier import IssuerAway, Verifier
+from shared.officers.officer import IssuerAway, MayNot, NotSignedIn, Officer, Role
+from shared.officers.verifier import Verifier
 
 __all__ = ["Access", "Authorization", "IssuerAway", "MayNot", "NotSignedIn", "Officer", "Role", "Verifier"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from shared.errors import SalurError
+from shared.errors import SalurError, Trouble
 
 Role = Literal["read", "enter", "approve", "audit"]
 """read: see; enter: register, propose, hand out codes; approve: open cycles; audit: see the record, replay letters."""
@@ -28,6 +28,10 @@ class NotSignedIn(SalurError):
     """There is no officer's token, or it does not hold: expired, of another issuer, for another audience, damaged."""
 
     http_status = 401
+
+
+class IssuerAway(Trouble):
+    """The issuer does not say which keys it signs with."""
 
 
 class MayNot(SalurError):

@@ -19,5 +19,10 @@ def test_a_service_loads_nothing_that_it_never_uses() -> None:
     assert loaded.isdisjoint({"rich", "pydantic.v1", "typer"})
 
 
+def test_who_knows_no_issuer_loads_nothing_that_asks_one() -> None:
+    loaded = loaded_with("services.registry.__main__, services.eligibility.__main__")
+    assert loaded.isdisjoint({"aiohttp", "joserfc"})
+
+
 def test_commands_have_their_tables() -> None:
     assert "rich.table" in loaded_with("salur.commands.cycle, rich.table")

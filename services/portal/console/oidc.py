@@ -11,7 +11,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from services.portal.console.settings import ConsoleSettings
 from shared.officers import IssuerAway, NotSignedIn, Officer, Verifier
-from shared.officers.verifier import discovered
+from shared.officers.signatures import discovered
 
 ANSWER_MAX_S: Final = 5.0
 
