@@ -1,7 +1,6 @@
 """`salur cycle`: propose, approve and look at disbursement cycles (tahap), through this machine's payout service."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,9 @@ import typer
 from rich.table import Table
 
 from salur.console import out, print_json
+from salur.inside.door import door
 from salur.inside.options import HomeOption
-from salur.stack.home import Home, read_json
+from salur.stack.home import Home
 from shared.errors import SalurError
 
 TIMEOUT_S = 15
@@ -121,16 +121,9 @@ def call(
 
     Raises CycleRefused with the service's own words, SalurError when it cannot be reached.
     """
-    stack = Home.at(home)
-    port = read_json(stack.ports).get("payout-0")
-    address = url or (f"http://127.0.0.1:{port}" if port else None)
-    if address is None:
-        raise SalurError("no payout service is known here", hint="start the stack with `salur up`, or give --url")
-    token = os.environ.get("SALUR_OFFICER_TOKEN") or read_json(stack.secrets).get("officer_token")
-    if not token:
-        raise SalurError("no officer's token is known here", hint="set SALUR_OFFICER_TOKEN")
+    address, token = door(Home.at(home), "payout", "officer_token", url)
     try:
-        status, answer = asyncio.run(_request(method, address.rstrip("/") + path, str(token), body))
+        status, answer = asyncio.run(_request(method, address + path, token, body))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise SalurError(
             f"the payout service at {address} does not answer: {type(error).__name__}", hint="see `salur status`"

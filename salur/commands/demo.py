@@ -16,6 +16,7 @@ from salur.demo import fresh
 from salur.demo.flow import run
 from salur.inside import figures
 from salur.inside.connect import Settings, resolve
+from salur.inside.options import HomeOption
 from salur.inside.recovering import environment_of
 from salur.population import FAMILIES_MAX, generate, reference_on
 from salur.report import find
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     families: Annotated[int, typer.Option(help="How many families to make up.", min=1, max=FAMILIES_MAX)] = 20_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same families, bank and carrier.")] = 2026,
-    home: Annotated[Path | None, typer.Option("--home", envvar="SALUR_HOME", help="Folder of the stack.")] = None,
+    home: HomeOption = None,
 ) -> None:
     """Start everything, send families through the flow, and report. Exits 0 when every invariant holds.
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from salur.console import err, out
+from salur.inside.options import HomeOption
 from salur.report import find, make
 from salur.report.places import Places
 from salur.report.terminal import show
@@ -30,9 +31,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Also write one self-contained page to this file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON instead.")] = False,
     audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Read all topics, and prove them.")] = True,
-    home: Annotated[
-        Path | None, typer.Option("--home", envvar="SALUR_HOME", help="Folder of the stack [.salur].")
-    ] = None,
+    home: HomeOption = None,
 ) -> None:
     """Show funnel, defects, money, messages and speed, and check every invariant. Exits 1 when one is broken."""
     if not print_report(find(home, truth), html=html, json=json, audit=audit):

@@ -1,7 +1,6 @@
 """`salur keys reseal`: moves everything that is kept under a retired key to the key in use."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +11,10 @@ from rich.progress import Progress as Bars
 
 from salur.console import out, print_json
 from salur.inside.dependents import DEPENDENTS
+from salur.inside.door import door
 from salur.inside.options import HomeOption
 from salur.inside.resealing import Outcome, Registry, reseal
-from salur.stack.home import Home, read_json
+from salur.stack.home import Home
 from shared import clock
 from shared.errors import KeyInUse, SalurError
 from shared.privacy import keyfile
@@ -39,7 +39,7 @@ def reseal_command(
     Decisions, orders and messages stay as they are. It may be interrupted, and repeated, at any time.
     """
     kind = check_may_be_resealed(keys, key_id)
-    registry = find_registry(url, Home.at(home))
+    registry = Registry(*door(Home.at(home), "registry", "reseal_token", url))
     with _Shown() as shown:
         outcome = asyncio.run(reseal(registry, kind, key_id, shown, wait_s))
     if json:
@@ -61,18 +61,6 @@ def check_may_be_resealed(keys: Path | None, key_id: str) -> Kind:
     if not DEPENDENTS.get(kind):
         raise SalurError(f"no service keeps values under {kind} keys: there is nothing to seal anew")
     return kind
-
-
-def find_registry(url: str | None, home: Home) -> Registry:
-    """Raises SalurError where its address or the token is not known."""
-    port = read_json(home.ports).get("registry-0")
-    address = url or (f"http://127.0.0.1:{port}" if port else None)
-    if address is None:
-        raise SalurError("no registry is known here", hint="start the stack with `salur up`, or give --url")
-    token = os.environ.get("SALUR_RESEAL_TOKEN") or read_json(home.secrets).get("reseal_token")
-    if not token:
-        raise SalurError("no token for sealing anew is known here", hint="set SALUR_RESEAL_TOKEN")
-    return Registry(address.rstrip("/"), str(token))
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`salur up`, `salur status`, `salur down`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from salur.inside.options import HomeOption
 from salur.stack.control import Request, Watcher, down, up
 from salur.stack.home import Home
 from salur.stack.state import ProcessState, State
@@ -19,7 +19,6 @@ _COLOURS = {
     ProcessState.DEAD: "red",
     ProcessState.UNREADY: "yellow",
 }
-_HOME = Annotated[Path | None, typer.Option("--home", envvar="SALUR_HOME", help="Folder of the stack [.salur].")]
 _JSON = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 
@@ -42,7 +41,7 @@ def up_command(
         typer.Option("--set", metavar="PROGRAM.OPTION=VALUE", help="An option of a program, as bank.refused=0.05."),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all is ready.")] = 180,
-    home: _HOME = None,
+    home: HomeOption = None,
     as_json: _JSON = False,
 ) -> None:
     """Start what is missing and wait until every process is ready. Options are remembered until given anew."""
@@ -70,7 +69,7 @@ def up_command(
         console.print(f"The stack at {where.root} is up already; nothing was changed.")
 
 
-def status_command(home: _HOME = None, as_json: _JSON = False) -> None:
+def status_command(home: HomeOption = None, as_json: _JSON = False) -> None:
     """Show processes, pids, ports, versions, memory and lag. Exits 1 unless everything is ready."""
     found = status(Home.at(home))
     if as_json:
@@ -80,7 +79,7 @@ def status_command(home: _HOME = None, as_json: _JSON = False) -> None:
     raise typer.Exit(0 if found.healthy else 1)
 
 
-def down_command(home: _HOME = None, as_json: _JSON = False) -> None:
+def down_command(home: HomeOption = None, as_json: _JSON = False) -> None:
     """Stop everything that `salur up` started; data stays."""
     where = Home.at(home)
     console = Console(stderr=as_json)

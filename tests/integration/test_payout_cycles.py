@@ -145,7 +145,7 @@ async def test_only_with_the_token_and_only_from_here(desk: Desk, url: str) -> N
 async def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SALUR_HOME", str(tmp_path))
     monkeypatch.delenv("SALUR_OFFICER_TOKEN", raising=False)
-    with pytest.raises(SalurError, match="no payout service"):
+    with pytest.raises(SalurError, match="no payout is known"):
         command.call("GET", "/cycles", None)
     with pytest.raises(SalurError, match="token"):
         command.call("GET", "/cycles", "http://127.0.0.1:9")

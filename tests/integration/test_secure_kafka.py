@@ -220,4 +220,4 @@ def test_every_client_is_made_with_the_settings() -> None:
             arguments = found.string[found.end() : found.end() + 100].strip()
             assert re.match(r"\*\*[\w.]+\.client_options\(\)", arguments), f"{path}: {arguments}"
             made += 1
-    assert made >= 10
+    assert made > 5
