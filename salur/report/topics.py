@@ -8,7 +8,7 @@ from salur.inside.connect import consumer
 from salur.report import answers
 from salur.report.moments import TOPICS, Moments, Partition, fresh
 from salur.report.scratch import Scratch
-from shared.kafka import admin
+from shared.kafka import admin, in_time
 from shared.reading import extents, partitions_of, read
 from shared.settings import KafkaSettings
 
@@ -26,7 +26,7 @@ class Passed(NamedTuple):
 async def read_topics(settings: KafkaSettings, scratch: Scratch) -> Passed:
     """Everything that is on them now; the rest of a partition is forgotten before the next one. Raises Away."""
     async with admin(settings) as client:
-        intake = answers.intake_topics(await client.list_topics())
+        intake = answers.intake_topics(await in_time(client.list_topics()))
     partitions = await partitions_of(settings, (*intake, *_FLOW))
     moments = Moments()
     async with consumer(settings, max_partition_fetch_bytes=_FETCH_BYTES) as client:

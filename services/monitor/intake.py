@@ -90,15 +90,15 @@ class Reach:
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer:
-            await in_time(consumer.stop(), CLOSED_WITHIN_S)
+            with suppress(KafkaTimeoutError):  # it holds nothing that another one would wait for
+                await in_time(consumer.stop(), CLOSED_WITHIN_S)
 
     async def _ask(self, question: Callable[[AIOKafkaConsumer], Awaitable[T]]) -> T:
         consumer = await self._open()
         try:
             return await in_time(question(consumer))
         except KafkaTimeoutError:
-            with suppress(KafkaTimeoutError):
-                await self.close()
+            await self.close()
             raise
 
     async def _open(self) -> AIOKafkaConsumer:
