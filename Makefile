@@ -46,6 +46,7 @@ contract: .venv/run  ## write docs/contract from the code
 # Compiled once: where PYTHONDONTWRITEBYTECODE keeps Python from writing what it compiles, each service took three times
 # as long to start, and each command twice.
 INSTALL := VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode
+
 .venv/tools: requirements/tools.lock
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock

@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from salur.stack.home import Home, read_json
+from salur.stack.ports import LOOPBACK
 from shared.errors import SalurError
 
 
@@ -17,7 +18,7 @@ class Door(NamedTuple):
 def door(home: Home, service: str, secret: str, url: str | None = None) -> Door:
     """`url` and SALUR_<SECRET>, else what `salur up` wrote down. Raises SalurError where either is not known."""
     port = read_json(home.ports).get(f"{service}-0")
-    address = url or (f"http://127.0.0.1:{port}" if port else None)
+    address = url or (f"http://{LOOPBACK}:{port}" if port else None)
     if address is None:
         raise SalurError(f"no {service} is known here", hint="start the stack with `salur up`, or give --url")
     variable = f"SALUR_{secret.upper()}"

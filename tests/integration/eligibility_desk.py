@@ -1,7 +1,8 @@
 """An eligibility service without Kafka: real turn, handler, outbox and sweep on a real database."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from shared.events.dead_letters import DeadLetter
 from shared.events.envelope import caused_by, first_cause
 from shared.events.topics import replay_topic
 from shared.partition import partition_of
-from shared.postgres import open_pool
+from shared.postgres import migrate, open_pool
 from shared.privacy import Keyring
 from shared.runtime import positions
 from shared.runtime.emit import Outbox
@@ -209,3 +210,12 @@ class Desk:
             "SELECT payload FROM outbox WHERE topic = $1 ORDER BY partition, first_sequence", topic
         )
         return [record.value for row in rows for record in unpack(row["payload"])]
+
+
+@asynccontextmanager
+async def first_desk(database: str, keys: Path) -> AsyncIterator[Desk]:
+    """On an empty database, which gets its tables."""
+    await migrate(database, "eligibility")
+    desk = await Desk.open(database, keys)
+    yield desk
+    await desk.close()

@@ -31,13 +31,6 @@ DECIDED, INPUT = EligibilityDecided.TYPE, "recipient.registered"
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.json"
-    keyfile.create(path)
-    return path
-
-
-@pytest.fixture
 async def settings(kafka: str, database: str, keys: Path) -> ServiceSettings:
     made = toys.settings_for(kafka, database, keys)
     await empty_topics(made)

@@ -14,20 +14,12 @@ from services.eligibility.store import Meanwhile
 from shared.events import Event
 from shared.events.codec import decode
 from shared.events.topics import topic_named
-from shared.postgres import migrate
 from shared.privacy import Keyring, keyfile
 from shared.runtime.stage import Batch, Message, Received
-from tests.integration.eligibility_desk import CHILD, Desk, Registry, family, recipient
+from tests.integration.eligibility_desk import CHILD, Desk, Registry, family, first_desk, recipient
 
 A, B, C = recipient(1), recipient(2), recipient(3)
 CARD, OTHER_CARD = family(1), family(2)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.json"
-    keyfile.create(path)
-    return path
 
 
 @pytest.fixture
@@ -37,10 +29,8 @@ def registry(keys: Path) -> Registry:
 
 @pytest.fixture
 async def desk(database: str, keys: Path) -> AsyncIterator[Desk]:
-    await migrate(database, "eligibility")
-    desk = await Desk.open(database, keys)
-    yield desk
-    await desk.close()
+    async with first_desk(database, keys) as desk:
+        yield desk
 
 
 async def test_a_registration_is_decided_in_every_programme(desk: Desk, registry: Registry) -> None:

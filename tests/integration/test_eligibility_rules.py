@@ -11,19 +11,11 @@ import asyncpg
 import pytest
 
 from services.eligibility.store import RulesGoBack
-from shared.postgres import migrate
-from shared.privacy import Keyring, keyfile
-from tests.integration.eligibility_desk import ELDER, Desk, Registry, family, recipient
+from shared.privacy import Keyring
+from tests.integration.eligibility_desk import ELDER, Desk, Registry, family, first_desk, recipient
 
 A, B = recipient(1), recipient(2)
 CARD = family(1)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.json"
-    keyfile.create(path)
-    return path
 
 
 @pytest.fixture
@@ -33,10 +25,8 @@ def registry(keys: Path) -> Registry:
 
 @pytest.fixture
 async def desk(database: str, keys: Path) -> AsyncIterator[Desk]:
-    await migrate(database, "eligibility")
-    desk = await Desk.open(database, keys)
-    yield desk
-    await desk.close()
+    async with first_desk(database, keys) as desk:
+        yield desk
 
 
 @pytest.fixture

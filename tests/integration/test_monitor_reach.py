@@ -63,10 +63,8 @@ async def test_a_client_that_never_comes_back_is_replaced(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Any, method: str
 ) -> None:
     hung: list[Any] = []
-    settings, place = (
-        settings_for(kafka, "postgresql://none", tmp_path),
-        TopicPartition(f"{RegistrationSubmitted.TYPE}.dinsos", 0),
-    )
+    settings = settings_for(kafka, "postgresql://none", tmp_path)
+    place = TopicPartition(f"{RegistrationSubmitted.TYPE}.dinsos", 0)
     await ensure_topics(settings, [place.topic])
     async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
         await producer.send_and_wait(place.topic, b"{}", partition=0)

@@ -18,7 +18,6 @@ from services.notify.carriers.carrier import Answer
 from services.notify.carriers.whatsapp import WhatsApp, read_answer
 from services.notify.domain.messages import Composed
 from services.notify.domain.purposes import Channel, message_id
-from shared.privacy import keyfile
 from tests.integration.notify_desk import (
     SECRET,
     Desk,
@@ -35,13 +34,6 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "services/notify/templates.json"
 CALM = ("--timeout", 0, "--not-on-whatsapp", 0, "--failed", 0, "--trouble", 0, "--repeated", 0, "--disordered", 0)
 SETTLED = {"delivered", "read", "failed", "unknown", "not_needed", "superseded", "unreachable"}
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.json"
-    keyfile.create(path)
-    return path
 
 
 @pytest.fixture

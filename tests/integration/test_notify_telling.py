@@ -22,13 +22,6 @@ from tests.integration.notify_desk import Desk, open_desk, recipient
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.json"
-    keyfile.create(path)
-    return path
-
-
-@pytest.fixture
 async def desk(database: str, keys: Path) -> AsyncIterator[Desk]:
     async with open_desk(database, keys) as opened:
         yield opened

@@ -16,7 +16,7 @@ from salur.intake.table import FileInvalid, Table
 from salur.intake.upstream import Upstream
 from shared.events import RegistrationSubmitted
 from shared.events.codec import decode
-from shared.privacy import Keyring, keyfile, open_submission
+from shared.privacy import Keyring, open_submission
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HEADER = "nik,flag,since,raised"
@@ -40,13 +40,6 @@ def table(folder: Path, text: str | bytes) -> Table:
     path = folder / "flags.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return Table(path, FLAGS)
-
-
-@pytest.fixture(scope="module")
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    keyfile.create(path)
-    return Keyring.load(path)
 
 
 def sealer(keyring: Keyring, columns: tuple[str, ...], token: str = "token") -> Sealer:

@@ -6,7 +6,6 @@ import logging
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import orjson
 import pytest
@@ -15,23 +14,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import CannotOpen, KeyMissing
-from shared.privacy import PURPOSES, Keyring, Purpose, Sealed, keyfile
+from shared.privacy import PURPOSES, Keyring, Purpose, Sealed
 from shared.privacy.identity import family_id, recipient_id
 from tests.unit.keyrings import R1, R2, SCHEMA
-
-
-@pytest.fixture(scope="module")
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    keyfile.create(path)
-    return Keyring.load(path)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    keyfile.create(tmp_path / "keys.json")
-    return tmp_path / "keys.json"
-
 
 # ---- ids ----
 

@@ -14,19 +14,6 @@ from shared.privacy import Keyring, hpke, keyfile, open_submission, seal_submiss
 from tests.unit.keyrings import NOTHING_DEPENDS, look_now
 
 
-@pytest.fixture(scope="module")
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    keyfile.create(path)
-    return Keyring.load(path)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    keyfile.create(tmp_path / "keys.json")
-    return tmp_path / "keys.json"
-
-
 @settings(max_examples=50)
 @given(plaintext=st.binary(max_size=2000))
 def test_a_submission_opens_for_its_source_and_event_only(keyring: Keyring, plaintext: bytes) -> None:
@@ -55,13 +42,13 @@ def test_a_submission_that_was_changed_does_not_open(keyring: Keyring) -> None:
     assert open_submission(keyring, padded, source="dinsos", event_id="1") == b"{}"
 
 
-def test_submission_keys_rotate_and_die(path: Path) -> None:
-    keyring = Keyring.load(path)
+def test_submission_keys_rotate_and_die(key_file: Path) -> None:
+    keyring = Keyring.load(key_file)
     sealed = seal_submission(keyring.public_keys(), b"{}", source="dinsos", event_id="1")
-    new_id = keyfile.rotate(path, "submission", now=clock.now() - timedelta(minutes=5))
+    new_id = keyfile.rotate(key_file, "submission", now=clock.now() - timedelta(minutes=5))
     assert keyring.public_keys().keys[0].key_id == new_id
     assert open_submission(keyring, sealed, source="dinsos", event_id="1") == b"{}"
-    keyfile.destroy(path, sealed.key_id, in_use=lambda _: NOTHING_DEPENDS)
+    keyfile.destroy(key_file, sealed.key_id, in_use=lambda _: NOTHING_DEPENDS)
     look_now(keyring)
     with pytest.raises(Erased):
         open_submission(keyring, sealed, source="dinsos", event_id="1")
@@ -104,8 +91,8 @@ def test_padding_leaves_json_as_it_is() -> None:
     assert orjson.loads(padded) == {"a": 1}
 
 
-def test_published_keys_hold_nothing_private(path: Path) -> None:
-    file = keyfile.read(path)
-    document = Keyring.load(path).public_keys().model_dump_json()
+def test_published_keys_hold_nothing_private(key_file: Path) -> None:
+    file = keyfile.read(key_file)
+    document = Keyring.load(key_file).public_keys().model_dump_json()
     assert all(key.secret not in document for keys in file.keys.values() for key in keys)
     assert datetime.fromisoformat(orjson.loads(document)["keys"][0]["not_before"]).astimezone(UTC) <= clock.now()
