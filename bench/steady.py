@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from salur.inside.connect import Settings, consumer
 from salur.intake import find_kafka, find_upstream
 from salur.intake.kinds import REGISTRATIONS
-from salur.intake.publishing import partitions_of, producing, publish
+from salur.intake.publishing import producing, publish
 from salur.intake.sealing import Ready, Sealer, sealed_chunks
 from salur.intake.submit import stem_of
 from salur.intake.table import Table
@@ -25,6 +25,7 @@ from salur.report.rates import percentile
 from salur.stack.home import Home
 from shared.clock import now
 from shared.events.topics import intake_topic
+from shared.reading import partitions_of
 
 PORTION_S = 0.02
 CONFIRMED, REGISTERED = "payout.confirmed", "recipient.registered"

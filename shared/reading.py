@@ -53,8 +53,7 @@ async def consumer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIO
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-        **options,
+        **{"fetch_max_wait_ms": FETCH_WAIT_MS} | options,
     )
     try:
         await _start(client, settings)
@@ -93,13 +92,20 @@ async def _start(client: Client, settings: KafkaSettings) -> None:
 
 
 async def partitions_of(settings: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
-    """How many partitions each of these topics has; those that do not exist are left out. Raises Away."""
+    """How many partitions each of these topics has; those that do not exist are left out. Raises Away.
+
+    All topics are asked for: one that is asked for by its name is made, where a broker makes topics by itself.
+    """
     async with admin(settings) as client:
         try:
-            described = await in_time(client.describe_topics(sorted(topics)))
+            described = await in_time(client.describe_topics())
         except KafkaError as error:
             raise Away(f"Kafka does not say which topics it has ({type(error).__name__})") from error
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["topic"] in topics and topic["error_code"] == 0
+    }
 
 
 async def extents(client: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, Extent]:

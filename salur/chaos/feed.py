@@ -17,13 +17,14 @@ from aiokafka.errors import KafkaError
 
 from salur.chaos.poison import Poison, make
 from salur.intake.kinds import Kind
-from salur.intake.publishing import partitions_of, producing, publish
+from salur.intake.publishing import producing, publish
 from salur.intake.sealing import Ready, Refused, Sealer
 from salur.intake.table import Row, Table
 from salur.intake.upstream import Upstream
 from shared.errors import Trouble
 from shared.events.topics import intake_topic
 from shared.partition import partition_of
+from shared.reading import partitions_of
 from shared.settings import KafkaSettings
 
 SENT_WITHIN_S: Final = 20.0

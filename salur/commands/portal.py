@@ -21,7 +21,7 @@ from services.portal.handler import INPUTS
 from services.portal.rebuild import rebuild
 from services.portal.settings import PortalSettings
 from shared import clock
-from shared.kafka import ensure_topics
+from shared.kafka import ensure_topics, in_time
 from shared.reading import consumer
 from shared.words import WITA
 
@@ -60,7 +60,7 @@ async def _until_read(settings: PortalSettings) -> None:
         with Progress(console=Console(stderr=True)) as progress:
             task, most = progress.add_task("messages to read", total=None), 0
             while True:
-                ends = await client.end_offsets(places)
+                ends = await in_time(client.end_offsets(places))
                 reached = await _reached(settings)
                 left = sum(max(0, ends[place] - reached.get((place.topic, place.partition), 0)) for place in places)
                 most = max(most, left)

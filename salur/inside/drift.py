@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from salur.inside.connect import Away, admin
 from salur.inside.topic_configs import Configs, configs_of
 from shared.events.topics import CHANGELOGS, FLOW_TOPICS, Topic, topic_named
+from shared.kafka import in_time
 from shared.settings import KafkaSettings
 
 _WORDS: Final = {name.partition(".")[0] for name in FLOW_TOPICS}
@@ -41,7 +42,7 @@ async def find_drift(settings: KafkaSettings) -> list[Drift]:
     """Raises Away."""
     async with admin(settings) as client:
         try:
-            described = {t["topic"]: t for t in await client.describe_topics() if t["error_code"] == 0}
+            described = {t["topic"]: t for t in await in_time(client.describe_topics()) if t["error_code"] == 0}
             known = (*FLOW_TOPICS.values(), *CHANGELOGS.values())
             keys = {key for topic in known for key in topic.configs(settings.replication)}
             configs = await configs_of(client, [name for name in described if _topic(name)], keys)

@@ -7,6 +7,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 
+from shared.kafka import in_time
+
 _TEXT = String("utf-8")
 
 
@@ -70,9 +72,9 @@ async def topic_bytes(client: AIOKafkaAdminClient) -> dict[str, int] | None:
     """
     total: dict[str, int] = {}
     try:
-        cluster = await client.describe_cluster()
+        cluster = await in_time(client.describe_cluster())
         for broker in cluster["brokers"]:
-            answer = await client._send_request_to_node(broker["node_id"], DescribeLogDirsRequest())
+            answer = await in_time(client._send_request_to_node(broker["node_id"], DescribeLogDirsRequest()))
             for result in answer.to_object()["results"]:
                 if result["error_code"]:
                     return None

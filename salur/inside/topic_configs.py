@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from shared.kafka import in_time
+
 Configs = dict[str, str]
 
 
@@ -15,7 +17,7 @@ async def configs_of(client: AIOKafkaAdminClient, topics: Collection[str], keys:
     asked = dict.fromkeys(keys)
     found: dict[str, Configs] = {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, asked) for name in topics]
-    for answer in await client.describe_configs(resources):
+    for answer in await in_time(client.describe_configs(resources)):
         for error_code, _, _, name, entries in answer.resources:
             if error_code == 0:
                 found[name] = {entry[0]: entry[1] for entry in entries}

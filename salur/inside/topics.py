@@ -12,6 +12,7 @@ from salur.inside.connect import Away, admin, consumer
 from salur.inside.log_dirs import topic_bytes
 from salur.inside.topic_configs import configs_of
 from shared.events.topics import FLOW_TOPICS, INTAKE_MODELS, STAGES, topic_named
+from shared.kafka import in_time
 from shared.reading import extents
 from shared.settings import KafkaSettings
 
@@ -41,7 +42,7 @@ async def topics(settings: KafkaSettings) -> list[TopicView]:
     """Every topic of the flow and every intake topic. Raises Away."""
     async with admin(settings) as client, consumer(settings) as reader:
         try:
-            described = {t["topic"]: t for t in await client.describe_topics() if t["error_code"] == 0}
+            described = {t["topic"]: t for t in await in_time(client.describe_topics()) if t["error_code"] == 0}
             names = [*(name for name in sorted(described) if _is_intake(name)), *FLOW_TOPICS]
             existing = [name for name in names if name in described]
             places = [TopicPartition(n, p) for n in existing for p in range(len(described[n]["partitions"]))]
@@ -104,7 +105,7 @@ async def _lags(client: AIOKafkaAdminClient, ends: Mapping[TopicPartition, int])
     lags: dict[str, dict[str, int]] = {}
     for service in STAGES:
         group = f"salur-{service}"
-        committed: Mapping[Any, Any] = await client.list_consumer_group_offsets(group)
+        committed: Mapping[Any, Any] = await in_time(client.list_consumer_group_offsets(group))
         for tp, meta in committed.items():
             if tp in ends and meta.offset >= 0:
                 of_topic = lags.setdefault(tp.topic, {})

@@ -1,72 +1,58 @@
 """Reads the registry's answers from its topics."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from salur.intake.answers import Answers
-from shared.kafka import start
+from shared.kafka import in_time
+from shared.reading import Extent, consumer, extents, read
 from shared.settings import KafkaSettings
 
+_FETCH_WAIT_MS: Final = 100
 _POLL_MS: Final = 200
 _RECORDS_MAX: Final = 2000
 
 
+@dataclass(frozen=True, slots=True)
 class Collector:
-    """Follows the topics of answers from where they ended when it was made; can look further back."""
+    """Follows the topics of answers from `starts`, and can look further back."""
 
-    def __init__(self, settings: KafkaSettings, answers: Answers, partitions: Mapping[str, int]) -> None:
-        self._settings = settings
-        self._answers = answers
-        self._places = [TopicPartition(topic, p) for topic, count in partitions.items() for p in range(count)]
-        self._consumer = self._new_consumer()
-        self._starts: dict[TopicPartition, int] = {}
-
-    async def start(self) -> None:
-        await start(self._consumer, self._settings)
-        self._starts = await self._consumer.end_offsets(self._places)
-        self._consumer.assign(self._places)
-        for place, offset in self._starts.items():
-            self._consumer.seek(place, offset)
-
-    async def stop(self) -> None:
-        await self._consumer.stop()
+    settings: KafkaSettings
+    answers: Answers
+    consumer: AIOKafkaConsumer
+    starts: Mapping[TopicPartition, int]
 
     async def some(self) -> int:
-        """Takes what has come; returns how many rows got their answer."""
-        polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_MAX)
-        return sum(self._answers.take(record.value) for records in polled.values() for record in records)
+        """Takes what has come; returns how many rows got their answer. Raises KafkaError."""
+        polled = await in_time(self.consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_MAX))
+        return sum(self.answers.take(record.value) for records in polled.values() for record in records)
 
     async def look_back(self) -> int:
-        """Reads the topics from their beginnings to where this collector began: answers to an earlier run."""
+        """Reads from the beginnings of the topics to where this began: answers to an earlier run. Raises Away."""
         found = 0
-        consumer = self._new_consumer()
-        try:
-            await start(consumer, self._settings)
-            begins = await consumer.beginning_offsets(self._places)
-            left = {place for place in self._places if begins[place] < self._starts[place]}
-            if not left:
-                return 0
-            consumer.assign(list(left))
-            for place in left:
-                consumer.seek(place, begins[place])
-            while left and self._answers.unanswered:
-                for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_MAX)).items():
-                    found += sum(self._answers.take(record.value) for record in records)
-                    if records[-1].offset + 1 >= self._starts[place]:
-                        left.discard(place)
-                        consumer.pause(place)
-                await asyncio.sleep(0)
-        finally:
-            await consumer.stop()
+        async with consumer(self.settings) as client:
+            begins = await extents(client, self.starts)
+            earlier = {place: Extent(begins[place].start, start) for place, start in self.starts.items()}
+            async for _, records in read(client, earlier):
+                found += sum(self.answers.take(record.value) for record in records)
+                if not self.answers.unanswered:
+                    break
         return found
 
-    def _new_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **self._settings.client_options(),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            fetch_max_wait_ms=100,
-        )
+
+@asynccontextmanager
+async def collecting(
+    settings: KafkaSettings, answers: Answers, partitions: Mapping[str, int]
+) -> AsyncIterator[Collector]:
+    """A collector of what comes to these topics from now on. Raises Away."""
+    places = [TopicPartition(topic, p) for topic, count in partitions.items() for p in range(count)]
+    async with consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS) as client:
+        starts = {place: extent.end for place, extent in (await extents(client, places)).items()}
+        client.assign(places)
+        for place, offset in starts.items():
+            client.seek(place, offset)
+        yield Collector(settings, answers, client, starts)

@@ -1,16 +1,15 @@
 """Puts sealed events on a source's intake topic, many at a time."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from salur.intake.sealing import Ready
 from shared.errors import Trouble
 from shared.events.envelope import CONTENT_TYPE
-from shared.kafka import admin, start
+from shared.kafka import CLOSED_WITHIN_S, in_time, start
 from shared.settings import KafkaSettings
 
 _HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
@@ -20,18 +19,6 @@ _CONNECT_TIMEOUT_MS: Final = 15_000
 
 class NoIntakeTopic(Trouble):
     """The registry has not made the source's topic: it is not up, or the source may not send this."""
-
-
-async def partitions_of(settings: KafkaSettings, topics: Iterable[str]) -> Mapping[str, int]:
-    """The number of partitions of each of these topics; those that do not exist are left out. Raises Trouble."""
-    try:
-        async with admin(settings) as client:
-            known = set(await client.list_topics())
-            wanted = [topic for topic in topics if topic in known]
-            described = await client.describe_topics(wanted) if wanted else []
-    except (KafkaError, OSError) as error:
-        raise Trouble(f"Kafka does not tell about its topics ({type(error).__name__})") from None
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
 @asynccontextmanager
@@ -50,7 +37,7 @@ async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         await start(producer, settings)
         yield producer
     finally:
-        await producer.stop()
+        await in_time(producer.stop(), CLOSED_WITHIN_S)
 
 
 async def publish(producer: AIOKafkaProducer, topic: str, ready: Iterable[Ready]) -> list[Any]:

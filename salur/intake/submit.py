@@ -13,9 +13,9 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from salur.intake.answers import Answers, Outcome
-from salur.intake.collecting import Collector
+from salur.intake.collecting import Collector, collecting
 from salur.intake.kinds import CELL_PROBLEMS, Kind
-from salur.intake.publishing import NoIntakeTopic, partitions_of, producing, publish
+from salur.intake.publishing import NoIntakeTopic, producing, publish
 from salur.intake.results import results_path, write_results
 from salur.intake.sealing import Ready, Refused, Sealer, sealed_chunks
 from salur.intake.table import Table
@@ -23,6 +23,7 @@ from salur.intake.upstream import Upstream
 from shared.clock import now
 from shared.errors import Trouble
 from shared.events.topics import intake_topic
+from shared.reading import partitions_of
 from shared.settings import KafkaSettings
 
 MALFORMED_SHOWN_MAX: Final = 20
@@ -138,20 +139,18 @@ class _Run:
         return self._summary()
 
     async def _send_and_collect(self, count: int, answer_topics: dict[str, int]) -> None:
-        collector = Collector(self.kafka, self.answers, answer_topics)
-        await collector.start()
-        sending = asyncio.create_task(self._send(count))
-        try:
-            while not sending.done():
-                await self._collect(collector)
-            await sending
-            await self._wait_for_answers(collector)
-        finally:
-            sending.cancel()
-            with suppress(asyncio.CancelledError, Exception):
+        async with collecting(self.kafka, self.answers, answer_topics) as collector:
+            sending = asyncio.create_task(self._send(count))
+            try:
+                while not sending.done():
+                    await self._collect(collector)
                 await sending
-            write_results(self.results, self.stem, self.answers)
-            await collector.stop()
+                await self._wait_for_answers(collector)
+            finally:
+                sending.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await sending
+                write_results(self.results, self.stem, self.answers)
 
     async def _wait_for_answers(self, collector: Collector) -> None:
         """Until each row has its answer, or none came for so long as the options say."""

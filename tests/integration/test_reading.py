@@ -1,19 +1,22 @@
 """Readers of topics get past whatever stands there, and see what services see."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
+from salur.inside.drift import find_drift
+from salur.inside.topics import topics
 from salur.report.scratch import Scratch
 from salur.report.topics import read_topics
 from shared import kafka as kafka_clients
 from shared import reading
 from shared.events.topics import replay_topic
 from shared.kafka import ensure_topics
-from shared.reading import Away, Extent, consumer, extents, is_unreadable, read, sequence_of
+from shared.reading import Away, Extent, consumer, extents, is_unreadable, partitions_of, read, sequence_of
 from shared.runtime.letters import BY_HEADER, DEAD_LETTER_HEADER, replays
 from shared.runtime.positions import Place
 from shared.runtime.tail import DatabaseOlderThanTopic, last_sequences
@@ -86,6 +89,46 @@ async def test_reading_ends_where_the_client_never_comes_back(
     with pytest.raises(Away):
         await held(settings, REPLAY, 0)
     assert await held(settings, REPLAY, 0) == {0: [(0, b"{}")]}
+
+
+@pytest.mark.parametrize(
+    ("ask", "method"),
+    [
+        (topics, "describe_topics"),
+        (topics, "describe_configs"),
+        (topics, "list_consumer_group_offsets"),
+        (find_drift, "describe_topics"),
+        (find_drift, "describe_configs"),
+    ],
+)
+async def test_looking_at_topics_ends_where_the_client_never_comes_back(
+    settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[KafkaSettings], Awaitable[list[Any]]],
+    method: str,
+) -> None:
+    hung: list[Any] = []
+    monkeypatch.setattr(kafka_clients, "WITHIN_S", 1.0)
+    monkeypatch.setattr(AIOKafkaAdminClient, method, never(hung, getattr(AIOKafkaAdminClient, method)))
+    with pytest.raises(Away):
+        await ask(settings)
+    assert hung
+
+
+async def test_asking_how_a_topic_is_divided_makes_none(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a broker does for each topic that a client names, where it makes topics by itself."""
+    named: list[str] = []
+    describe = AIOKafkaAdminClient.describe_topics
+
+    async def watched(client: AIOKafkaAdminClient, names: list[str] | None = None) -> list[Any]:
+        named.extend(names or ())
+        return list(await describe(client, names))
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", watched)
+    assert await partitions_of(settings, [FLOW, "no.such.topic"]) == {FLOW: 8}
+    assert named == []
 
 
 async def test_a_reader_that_does_not_close_is_left(
