@@ -91,8 +91,8 @@ def destroy(
         raise SalurError(f"{key_id} ({kind}) would be destroyed for good", hint="say it with --yes")
 
     def in_use(key: str) -> Mapping[str, int]:
-        if kind == "recovery" and not lose_letters:
-            _refuse_to_lose_letters(key)
+        if kind in ("recovery", "submission") and not lose_letters:
+            _refuse_to_lose_letters(kind, key)
         return asyncio.run(count_dependents(kind, key))
 
     tombstone = keyfile.destroy(path, key_id, in_use=in_use)
@@ -128,16 +128,16 @@ def public(keys: KeyPath = None) -> None:
     typer.echo(document.model_dump_json(indent=1))
 
 
-def _refuse_to_lose_letters(key_id: str) -> None:
+def _refuse_to_lose_letters(kind: Kind, key_id: str) -> None:
     """Dead letters are kept for ever, and are the only place where what could not be processed still is.
 
     Raises KeyInUse, and Away where Kafka does not answer.
     """
-    waiting = asyncio.run(waiting_under(resolve(), key_id))
+    waiting = asyncio.run(waiting_under(resolve(), kind, key_id))
     if waiting:
         listed = ", ".join(f"{service} {count:,}" for service, count in waiting.items())
         raise KeyInUse(
-            f"dead letters that were not put back are sealed with key {key_id}: {listed}",
+            f"dead letters that were not put back may be lost with key {key_id}: {listed}",
             hint="`salur dlq list --waiting` shows them, `salur dlq replay` puts them back; --lose-dead-letters gives "
             "them up",
         )

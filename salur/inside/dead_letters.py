@@ -1,14 +1,18 @@
 """Which dead letters an operator means: found by their ids, or by the key they are sealed with, over all services."""
 
 from collections.abc import Collection
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
 from salur.inside.options import NotFound
 from shared.events.topics import STAGES, Service
+from shared.privacy.keys import Kind
 from shared.reading import consumer
 from shared.runtime.letters import Letter, letters, replays
 from shared.settings import KafkaSettings
+
+SUBMISSIONS_TAKEN_BY: Final[Service] = "registry"
 
 
 async def find(client: AIOKafkaConsumer, settings: KafkaSettings, wanted: Collection[str]) -> dict[str, Letter]:
@@ -33,16 +37,18 @@ async def find(client: AIOKafkaConsumer, settings: KafkaSettings, wanted: Collec
     return {text: matching[0] for text, matching in found.items()}
 
 
-async def waiting_under(settings: KafkaSettings, key_id: str) -> dict[Service, int]:
-    """How many dead letters of each service have their body under this key and were not put back. Raises Away.
+async def waiting_under(settings: KafkaSettings, kind: Kind, key_id: str) -> dict[Service, int]:
+    """How many dead letters of each service are worth nothing without this key and were not put back. Raises Away.
 
-    What was put back before the replay topic's retention counts as waiting: nobody remembers it.
+    Their bodies are under a key for `recovery`; in those of the registry are submissions, under which key is not told
+    from outside. What was put back before the replay topic's retention counts as waiting: nobody remembers it.
     """
     waiting: dict[Service, int] = {}
     async with consumer(settings) as client:
-        for service in STAGES:
+        for service in STAGES if kind == "recovery" else (SUBMISSIONS_TAKEN_BY,):
             back = await replays(client, settings, service)
             async for letter in letters(client, settings, service):
-                if letter.data.body is not None and letter.data.body.key_id == key_id and letter.id not in back:
+                body = letter.data.body
+                if body and (kind == "submission" or body.key_id == key_id) and letter.id not in back:
                     waiting[service] = waiting.get(service, 0) + 1
     return waiting

@@ -21,8 +21,8 @@ SUBMITTED_AT: Final = "submitted_at"
 
 CELL_PROBLEMS: Final[Mapping[str, Text]] = {
     "csv_cells": Text(
-        id="Jumlah kolom baris ini tidak sama dengan baris judul.",
-        en="This row has not as many cells as the header.",
+        id="Jumlah kolom baris ini tidak sama dengan baris judul, atau ada tanda kutip yang tidak ditutup.",
+        en="This row has not as many cells as the header, or a quotation mark that is not closed.",
     ),
     "csv_number": Text(id="Isian ini bukan bilangan bulat.", en="This cell is not a whole number."),
     "csv_boolean": Text(id="Isian ini bukan true atau false.", en="This cell is neither true nor false."),

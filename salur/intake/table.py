@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
@@ -25,6 +26,40 @@ class Row(NamedTuple):
     """None: not in the form of CSV at all"""
 
 
+class _Lines:
+    """The lines of a file, of which those of the row at hand can be read once more."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.number = 0
+        """Of the line that was read last, from 1."""
+        self._file = file
+        self._again: deque[str] = deque()
+        self._row: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._file)
+        self._row.append(line)
+        self.number += 1
+        return line
+
+    def begin(self) -> None:
+        """The next line begins a row."""
+        self._row.clear()
+
+    @property
+    def taken(self) -> int:
+        """How many lines the row at hand has."""
+        return len(self._row)
+
+    def give_back_all_but_first(self) -> None:
+        self.number -= len(self._row) - 1
+        self._again.extendleft(reversed(self._row[1:]))
+        del self._row[1:]
+
+
 class Table:
     """An open CSV file: UTF-8 with or without a byte order mark, comma or semicolon, one header."""
 
@@ -39,7 +74,8 @@ class Table:
         except (OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
         delimiter = ";" if first.count(";") > first.count(",") else ","
-        self._reader = csv.reader(self._file, delimiter=delimiter, strict=True)
+        self._lines = _Lines(self._file)
+        self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
         try:
             self.columns = self._header(kind)
         except BaseException:
@@ -55,9 +91,14 @@ class Table:
         return min(self.bytes, self._file.buffer.tell()) if not self._file.closed else self.bytes
 
     def rows(self) -> Iterator[Row]:
-        """All rows in order; empty lines are left out and not counted. Raises FileInvalid where it is no UTF-8."""
+        """All rows in order; empty lines are left out and not counted. Raises FileInvalid where it is no UTF-8.
+
+        A quotation mark that is never closed swallows the lines that follow, and there is no row in what comes of it:
+        only its first line is given up, and the next one is read anew.
+        """
         number = 0
         while True:
+            self._lines.begin()
             try:
                 cells = next(self._reader)
             except StopIteration:
@@ -69,7 +110,10 @@ class Table:
             if cells == []:
                 continue
             number += 1
-            yield Row(number, self._reader.line_num, cells)
+            if self._lines.taken > 1 and (cells is None or len(cells) != len(self.columns)):
+                cells = None
+                self._lines.give_back_all_but_first()
+            yield Row(number, self._lines.number, cells)
 
     def _header(self, kind: Kind) -> tuple[str, ...]:
         try:

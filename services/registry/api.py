@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from services.registry import officers, store
-from services.registry.domain.checks import check_registration, content_of
+from services.registry.domain.checks import check_registration, content_of, names_somebody
 from services.registry.domain.problems import CATALOGUE
 from services.registry.fingerprint import Fingerprint
 from services.registry.reference import reference
@@ -161,7 +161,7 @@ async def _check_standing(tx: asyncpg.Connection, keyring: Keyring, officer: Off
     What the stage will reject moves nobody. It is taken alike whoever it names: else an officer could find out for
     nothing whether a NIK is registered elsewhere.
     """
-    checked = check_registration(plaintext, reference())
+    checked = check_registration(plaintext, reference(), now())
     if checked.problems or checked.nik is None:
         return
     village = await store.village(tx, keyring.recipient_id(checked.nik))
@@ -240,7 +240,7 @@ def _content(body: dict[str, Any], keyring: Keyring, source: str, submission_id:
 
 def _refuse_leak(submission_id: str, content: object) -> None:
     """Raises NotASubmission. Before the id stands anywhere."""
-    if leaks(submission_id, content):
+    if names_somebody(submission_id, reference()) or leaks(submission_id, content):
         raise NotASubmission("id: it holds a number of the person", hint=CATALOGUE["id_personal"].en)
 
 

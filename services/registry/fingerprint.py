@@ -25,7 +25,7 @@ class Fingerprint:
 
     def of_submission(self, kind: str, plaintext: bytes) -> bytes:
         """The same for the same JSON in another spelling (order of fields, spaces)."""
-        with suppress(orjson.JSONDecodeError):
+        with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads a depth that it does not write
             plaintext = orjson.dumps(orjson.loads(plaintext), option=orjson.OPT_SORT_KEYS)
         return self.of_parts(kind.encode(), plaintext)
 

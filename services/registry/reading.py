@@ -14,6 +14,7 @@ from services.registry.domain.checks import (
     check_registration,
     check_time,
     content_of,
+    names_somebody,
 )
 from services.registry.domain.problems import problem
 from services.registry.fingerprint import Fingerprint
@@ -102,14 +103,16 @@ class Reader:
 
     def _check(self, event: Event[Any], source: str, opened: _Opened, at: datetime) -> Checked:
         kind = KINDS[event.type]
+        if may_leak(event.id) and (
+            names_somebody(event.id, self.reference) or (opened.right and leaks(event.id, content_of(opened.plaintext)))
+        ):
+            return Checked(None, None, (problem("id", "id_personal"),))  # nor beside the recipient that it names
         if source != event.source or not self.sources.may(source, kind):
             return Checked(None, None, (problem("source", "source_mismatch"),))
         if not opened.right:
             return Checked(None, None, (problem("sealed", "cannot_open"),))
-        if may_leak(event.id) and leaks(event.id, content_of(opened.plaintext)):
-            return Checked(None, None, (problem("id", "id_personal"),))  # nor beside the recipient that it names
         if kind == "registration":
-            return check_registration(opened.plaintext, self.reference)
+            return check_registration(opened.plaintext, self.reference, at)
         return check_flag(opened.plaintext, self.reference, at)
 
 

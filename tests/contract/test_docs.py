@@ -11,6 +11,7 @@ from salur.intake.kinds import REGISTRATIONS
 from salur.main import COMMANDS
 from services.registry.domain.checks import check_registration
 from services.registry.reference import reference
+from shared.clock import now
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -45,4 +46,4 @@ def test_the_tutorials_family_is_accepted() -> None:
     rows = re.findall(r"<<'END'\n(.*?)\nEND", text, re.DOTALL)[0].splitlines()
     [cells] = csv.DictReader(rows)
     assert set(REGISTRATIONS.required) <= set(cells)
-    assert check_registration(orjson.dumps(REGISTRATIONS.content(cells)), reference()).problems == ()
+    assert check_registration(orjson.dumps(REGISTRATIONS.content(cells)), reference(), now()).problems == ()

@@ -56,6 +56,25 @@ def sealed(keyring: Keyring, folder: Path, *changes: dict[str, str], token: str 
     return sealer(keyring, rows.columns, token).seal(rows.rows())
 
 
+def test_a_quote_that_is_not_closed_costs_its_own_row_only(tmp_path: Path) -> None:
+    """Also where the lines that it swallows are more than one cell may hold, and where it is the last of the file."""
+    right = "7604015708900001,deceased,2026-01-02,true\n"
+    text = HEADER + "\n" + right + f'"{right}' + right * 4000 + f'"{right}"{right}' + right + f'"{right}'
+    rows = list(table(tmp_path, text).rows())
+    assert len(rows) == 4006
+    lost = [row for row in rows if row.cells is None]
+    assert [(row.number, row.line) for row in lost] == [(2, 3), (4003, 4004), (4004, 4005), (4006, 4007)]
+    assert {len(row.cells) for row in rows if row.cells} == {4}
+
+
+def test_a_cell_may_hold_lines(tmp_path: Path) -> None:
+    text = f'{HEADER}\n"7604\n015708900001",deceased,2026-01-02,true\n7604015708900001,deceased,2026-01-02,true\n'
+    assert [(row.line, row.cells and row.cells[0]) for row in table(tmp_path, text).rows()] == [
+        (3, "7604\n015708900001"),
+        (4, "7604015708900001"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -18,7 +18,7 @@ from shared.events import codec
 from shared.events.registrations import FlagSubmitted, RegistrationSubmitted
 from shared.privacy import Keyring, keyfile, open_submission
 from shared.privacy.hpke import SUBMISSION_BYTES_MAX
-from shared.privacy.keys import KINDS
+from shared.privacy.keys import KINDS, Kind
 
 SUBMISSION = {"nik": "7604011203870001", "name": "Sitti", "account": {"number": "1234567890"}, "phone": "081234567890"}
 
@@ -99,12 +99,13 @@ def test_destroying_names_the_command_that_frees_a_key(path: Path) -> None:
     assert f"salur keys reseal {old}" in caught.value.hint
 
 
+@pytest.mark.parametrize("kind", ["recovery", "submission"])
 def test_a_key_of_dead_letters_is_not_destroyed_where_nobody_can_say_whether_some_wait(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     monkeypatch.setenv("SALUR_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv("SALUR_POSTGRES", "postgresql://salur@127.0.0.1:1/salur")
-    old = _retired(path, "recovery")
+    old = _retired(path, kind)
     with pytest.raises(SalurError, match="Kafka"):
         _run("keys", "destroy", old, "--yes")
     assert _printed("keys", "destroy", old, "--yes", "--lose-dead-letters", "--json")["id"] == old

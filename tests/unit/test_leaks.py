@@ -45,6 +45,25 @@ def test_a_number_that_is_no_text_is_seen_too() -> None:
     assert leaks("08123456789012", {"phone": 8123456789012})
 
 
-@pytest.mark.parametrize("content", [None, [], "7604015708900001", {}, {"nik": None, "account": []}, {"nik": ""}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"NIK": "7604015708900001"},
+        {"no_kk": 7604015708900001},
+        {"data": {"person": [{"id": "7604.0157.0890.0001"}]}},
+        [["7604015708900001"]],
+        7604015708900001,
+        {"tel": "0760401570890"},
+    ],
+)
+def test_a_number_under_another_name_is_seen(content: object) -> None:
+    assert leaks("7604015708900001", content)
+
+
+def test_where_people_have_no_numbers_none_is_looked_for() -> None:
+    assert not leaks("7604012002-19900817-12500000000", {"village": "7604012002", "income_idr": 12500000000})
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"nik": None, "account": []}, {"nik": ""}])
 def test_what_holds_no_number_leaks_none(content: object) -> None:
     assert not leaks("7604015708900001", content)

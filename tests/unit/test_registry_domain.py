@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.registry.domain.checks import Facts, Flagging, check_flag, check_registration, check_time
+from services.registry.domain.checks import (
+    Facts,
+    Flagging,
+    check_flag,
+    check_registration,
+    check_time,
+    names_somebody,
+)
 from services.registry.domain.fold import (
     Flag,
     FlagOrder,
@@ -49,11 +56,11 @@ RIGHT: dict[str, Any] = {
 
 def problems(changes: dict[str, Any], *, without: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     content = {name: value for name, value in (RIGHT | changes).items() if name not in without}
-    return [(p.field, p.code) for p in check_registration(json.dumps(content).encode(), reference()).problems]
+    return [(p.field, p.code) for p in check_registration(json.dumps(content).encode(), reference(), AT).problems]
 
 
 def test_a_right_registration_becomes_facts_in_normal_form() -> None:
-    checked = check_registration(json.dumps(RIGHT).encode() + b"   ", reference())
+    checked = check_registration(json.dumps(RIGHT).encode() + b"   ", reference(), AT)
     assert checked.problems == ()
     assert checked.nik == RIGHT["nik"]
     assert isinstance(checked.content, Facts)
@@ -88,7 +95,11 @@ def test_a_right_registration_becomes_facts_in_normal_form() -> None:
         ({"nik": "7319015708900001"}, []),  # from Polmas, before there was Polewali Mandar
         ({"nik": "7319015708900001", "kk": "7320011203150007"}, []),
         ({"nik": "5401015708900001"}, [("nik", "nik_region")]),
+        ({"nik": "7604015708900000"}, [("nik", "nik_format")]),  # a filler: two of one birthday would be one person
         ({"kk": "760401120315000"}, [("kk", "kk_format")]),
+        ({"kk": "7604010000000000"}, [("kk", "kk_format")]),  # fillers: strangers would be one family
+        ({"kk": "7604019999999999"}, [("kk", "kk_format")]),
+        ({"kk": "7604011203150000"}, [("kk", "kk_format")]),
         ({"kk": "7604991203150007"}, [("kk", "kk_region")]),
         ({"village": "7604012999"}, [("village", "village_unknown")]),
         ({"village": "7604.01.2002"}, [("village", "village_unknown")]),
@@ -96,6 +107,11 @@ def test_a_right_registration_becomes_facts_in_normal_form() -> None:
         ({"phone": "tidak ada"}, [("phone", "phone_format")]),
         ({"phone": "084123456789"}, [("phone", "phone_format")]),
         ({"phone": None}, []),
+        ({"phone": "0812345678O9"}, [("phone", "phone_format")]),  # a letter is neither left out nor read as a digit
+        ({"phone": "0812l3456789"}, [("phone", "phone_format")]),
+        ({"phone": "0852-5501-234S"}, [("phone", "phone_format")]),
+        ({"phone": "0812-CALLNOW1"}, [("phone", "phone_format")]),
+        ({"phone": "0812-3456-7890 ext. 5"}, [("phone", "phone_format")]),
         ({"decile": 0}, [("decile", "decile_range")]),
         ({"decile": 11}, [("decile", "decile_range")]),
         ({"decile": "2"}, [("decile", "schema")]),
@@ -110,6 +126,15 @@ def test_a_right_registration_becomes_facts_in_normal_form() -> None:
         ({"birth_date": "650851200"}, [("birth_date", "schema")]),  # that day in seconds since 1970
         ({"birth_date": "1990-08-17T00:00:00"}, [("birth_date", "schema")]),
         ({"birth_date": "86400", "income_idr": -1}, [("birth_date", "schema"), ("income_idr", "schema")]),
+        (
+            {"nik": "7604015708900001", "birth_date": "2090-08-17"},  # the NIK has no century
+            [("birth_date", "birth_date_implausible")],
+        ),
+        ({"birth_date": "1890-08-17"}, [("birth_date", "birth_date_implausible")]),
+        (
+            {"members": [{"birth_date": "1906-01-01", "sex": "P"}, {"birth_date": "2026-11-26", "sex": "L"}]},
+            [("members.1.birth_date", "birth_date_implausible")],
+        ),
         ({"members": [{"birth_date": "x", "sex": "P"}]}, [("members.0.birth_date", "schema")]),
         ({"7604015708900001": "Budi"}, [("unknown", "schema")]),  # a stranger's field name is not repeated
         (
@@ -135,13 +160,13 @@ def test_a_missing_field_hides_no_other_problem() -> None:
 
 @pytest.mark.parametrize("plaintext", [b"", b"[]", b"null", b"{", b'{"nik": "\\ud800"}', b"\xff", b"NaN"])
 def test_what_is_no_json_object_is_one_problem(plaintext: bytes) -> None:
-    checked = check_registration(plaintext, reference())
+    checked = check_registration(plaintext, reference(), AT)
     assert [(p.field, p.code) for p in checked.problems] == [("submission", "schema")]
     assert checked.nik is None
 
 
 def test_the_nik_is_known_even_when_other_fields_are_wrong() -> None:
-    checked = check_registration(json.dumps(RIGHT | {"decile": "x", "village": 5}).encode(), reference())
+    checked = check_registration(json.dumps(RIGHT | {"decile": "x", "village": 5}).encode(), reference(), AT)
     assert checked.nik == RIGHT["nik"]
     assert checked.content is None
 
@@ -150,7 +175,7 @@ def test_no_problem_repeats_a_value() -> None:
     secret = "9876543210987654"
     wrong: dict[str, Any] = dict.fromkeys((*RIGHT, secret), secret)
     for checked in (
-        check_registration(json.dumps(wrong).encode(), reference()),
+        check_registration(json.dumps(wrong).encode(), reference(), AT),
         check_flag(json.dumps(wrong).encode(), reference(), AT),
     ):
         assert checked.problems
@@ -202,7 +227,7 @@ _JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from([*RIGHT, "flag", "since", "raised", "address"]), _JSON, max_size=4))
 def test_whatever_stands_in_the_fields_there_is_an_answer(changes: dict[str, Any]) -> None:
     plaintext = json.dumps(RIGHT | changes).encode()
-    for checked in (check_registration(plaintext, reference()), check_flag(plaintext, reference(), AT)):
+    for checked in (check_registration(plaintext, reference(), AT), check_flag(plaintext, reference(), AT)):
         assert (checked.content is None) == bool(checked.problems)
 
 
@@ -252,16 +277,32 @@ def test_a_nik_made_by_the_rule_is_read_back(born: date, sex: str, serial: int, 
 
 @given(
     st.sampled_from(["0", "62", "+62", "62 ", "+62 ", "(0", "", "0062"]),
-    st.from_regex(r"[2-9]\d{6,12}", fullmatch=True),
+    st.from_regex(r"[2-9][0-9]{6,12}", fullmatch=True),
     st.sampled_from(["", "-", " ", ".", ")"]),
 )
 @settings(max_examples=500)
 def test_the_short_way_with_phones_is_the_librarys(prefix: str, digits: str, separator: str) -> None:
     text = f"{prefix}{digits[:3]}{separator}{digits[3:]}"
-    number = phonenumbers.parse(text, "ID")
+    country = "+62" if prefix == "0062" else prefix.strip("( ")
+    number = phonenumbers.parse(f"{country}{digits}", "ID")
     valid = phonenumbers.is_valid_number(number)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     assert read_phone(text) == (e164 if valid else None)
+
+
+@pytest.mark.parametrize(
+    ("submission_id", "somebody"),
+    [
+        ("7604015708900001", True),
+        ("case/7604015708900001-2", True),
+        ("2026112408300001", False),  # a time and a running number
+        ("76040157089000012", False),
+        ("7604015708900000", False),
+        ("batch-7-000042", False),
+    ],
+)
+def test_an_id_that_can_only_be_a_nik_is_known_without_the_submission(submission_id: str, somebody: bool) -> None:
+    assert names_somebody(submission_id, reference()) is somebody
 
 
 # ---- which submission holds ----

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from services.registry.domain.numbers import (
     Nik,
     is_bank_code,
+    niks_in,
     read_account_number,
     read_kk,
     read_nik,
@@ -26,6 +27,7 @@ WHOLE: Final = "submission"
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 SINCE_EARLIEST: Final = date(1900, 1, 1)
+AGE_YEARS_MAX: Final = 120
 AHEAD_MAX: Final = timedelta(days=1)
 """A later submission wins, so one from next year would win until then. A day covers clocks that are off, and that it is
 tomorrow in Indonesia before it is in UTC."""
@@ -83,18 +85,23 @@ def content_of(plaintext: bytes) -> object:
         return None
 
 
+def names_somebody(submission_id: str, reference: Reference) -> bool:
+    """Whether an id that stands in the clear holds what can only be a NIK, whatever the submission says."""
+    return any(reference.knows(nik.region) for nik in niks_in(submission_id))
+
+
 def check_time(submitted_at: datetime, at: datetime) -> tuple[Problem, ...]:
     """Whether the time under which a submission competes with others can be right."""
     return () if EARLIEST <= submitted_at <= at + AHEAD_MAX else (problem("submitted_at", "time_implausible"),)
 
 
-def check_registration(plaintext: bytes, reference: Reference) -> Checked:
+def check_registration(plaintext: bytes, reference: Reference, at: datetime) -> Checked:
     """Every problem of a registration, or its facts."""
     submission, misshapen = _parsed(Submission, plaintext)
     if submission is None:
         return Checked(None, None, misshapen)
     nik = read_nik(submission.nik)
-    facts, found = _registration(submission, nik, reference)
+    facts, found = _registration(submission, nik, reference, (at + AHEAD_MAX).date())
     return _checked(nik, reference, facts, misshapen, found)
 
 
@@ -130,7 +137,9 @@ def _checked(
     return Checked(known, None, (*misshapen, *rest)[:PROBLEMS_MAX])
 
 
-def _registration(s: Submission, nik: Nik | None, reference: Reference) -> tuple[Facts | None, list[Problem]]:
+def _registration(
+    s: Submission, nik: Nik | None, reference: Reference, today: date
+) -> tuple[Facts | None, list[Problem]]:
     found = list(_nik_problems(nik, reference))
     birth_date: date | None = s.birth_date
     sex: str | None = s.sex
@@ -138,6 +147,8 @@ def _registration(s: Submission, nik: Nik | None, reference: Reference) -> tuple
         found.append(problem("nik", "nik_birth_date_mismatch"))
     if nik and sex and nik.sex != sex:
         found.append(problem("nik", "nik_sex_mismatch"))
+    births = [("birth_date", birth_date), *((f"members.{n}.birth_date", m.birth_date) for n, m in enumerate(s.members))]
+    found += [problem(field, "birth_date_implausible") for field, born in births if born and not _may_live(born, today)]
     name = s.name.strip()
     if not name:
         found.append(problem("name", "name_empty"))
@@ -165,6 +176,11 @@ def _nik_problems(nik: Nik | None, reference: Reference) -> Iterable[Problem]:
         yield problem("nik", "nik_format")
     elif not reference.knows(nik.region):
         yield problem("nik", "nik_region")
+
+
+def _may_live(born: date, today: date) -> bool:
+    """A spreadsheet makes 2025 of the year 25, and a grandmother an infant."""
+    return born <= today and today.year - born.year <= AGE_YEARS_MAX
 
 
 def _account(account: Account | None, found: list[Problem]) -> bytes | None:

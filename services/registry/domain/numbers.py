@@ -1,11 +1,11 @@
 """Numbers that people write in many ways: NIK, No. KK, phone and account, read into one form.
 
 A NIK is six digits of region, the date of birth as DDMMYY (women: day + 40) and a serial of four
-(Peraturan Presiden 25/2008, article 44).
+(Peraturan Presiden 25/2008, article 44). A No. KK is made alike, with the date on which the card was issued.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -14,13 +14,17 @@ import phonenumbers
 from stdnum.exceptions import ValidationError as InvalidNumber
 from stdnum.id import nik as stdnum_nik
 
+_RUN_OF_SIXTEEN = re.compile(r"(?<![0-9])[0-9]{16}(?![0-9])")
 _SIXTEEN_DIGITS = re.compile(r"[0-9]{16}").fullmatch
 _BANK = re.compile(r"[0-9]{3}").fullmatch
 _ACCOUNT = re.compile(r"[0-9]{8,20}").fullmatch
+_PHONE = re.compile(r"\+?[0-9]{6,20}").fullmatch
 _PHONE_PUNCTUATION = str.maketrans("", "", " -().\u2010\u2011\u2013")
 _ACCOUNT_PUNCTUATION = str.maketrans("", "", " -")
 _WOMAN = 40
-_DAY_MAX = 31
+_DAY_MAX, _MONTH_MAX = 31, 12
+_NO_SERIAL = "0000"
+"""Serials begin at 0001: this one stands where nobody looked the number up, and would make one of many."""
 
 
 class Nik(NamedTuple):
@@ -39,24 +43,40 @@ class Nik(NamedTuple):
 
 
 def read_nik(text: str) -> Nik | None:
-    """None where this is no NIK: not 16 digits, or with a date that does not exist. Its region is not looked at."""
+    """None where this is no NIK: not 16 digits, with a date that does not exist, or without a serial. Its region is not
+    looked at."""
     digits = _sixteen(text)
-    born = _born(digits[6:12]) if digits else None
+    born = _born(digits[6:12]) if digits and not digits.endswith(_NO_SERIAL) else None
     return Nik(digits, digits[:6], born[0], born[1]) if digits and born else None
 
 
 def read_kk(text: str) -> str | None:
-    """The 16 digits of a family card number; None where it has not so many."""
-    return _sixteen(text)
+    """The 16 digits of a family card number; None where it has not so many, no day of issue, or no serial."""
+    digits = _sixteen(text)
+    if digits is None or digits.endswith(_NO_SERIAL):
+        return None
+    return digits if 1 <= int(digits[6:8]) <= _DAY_MAX and 1 <= int(digits[8:10]) <= _MONTH_MAX else None
+
+
+def niks_in(text: str) -> Iterator[Nik]:
+    """Every NIK that stands in a text, with anything but digits around it."""
+    for found in _RUN_OF_SIXTEEN.findall(text):
+        if nik := read_nik(found):
+            yield nik
 
 
 def read_phone(text: str) -> str | None:
     """E.164. A number without a country is Indonesian; None where it is no number that can exist."""
-    national = _national(text.translate(_PHONE_PUNCTUATION))
+    bare = text.translate(_PHONE_PUNCTUATION)
+    if bare.startswith("0062"):
+        bare = f"+{bare[2:]}"
+    if not _PHONE(bare):  # the library reads letters as the keys of a telephone, and somebody else answers
+        return None
+    national = _national(bare)
     if _is_mobile()(national):
         return f"+62{national}"
     try:
-        number = phonenumbers.parse(text, "ID")
+        number = phonenumbers.parse(bare, "ID")
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number):

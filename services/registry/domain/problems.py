@@ -8,8 +8,8 @@ from shared.events import Problem, Text
 
 CATALOGUE: Final[Mapping[str, Text]] = {
     "nik_format": Text(
-        id="NIK harus 16 angka dan memuat tanggal lahir yang ada di kalender.",
-        en="The NIK must have 16 digits and contain a date of birth that exists.",
+        id="NIK harus 16 angka, memuat tanggal lahir yang ada di kalender, dan tidak berakhir dengan 0000.",
+        en="The NIK must have 16 digits, contain a date of birth that exists, and not end in 0000.",
     ),
     "nik_region": Text(
         id="Enam angka pertama NIK bukan kode kecamatan yang dikenal.",
@@ -23,10 +23,17 @@ CATALOGUE: Final[Mapping[str, Text]] = {
         id="Jenis kelamin di dalam NIK berbeda dengan yang diisi.",
         en="The sex in the NIK differs from the one stated.",
     ),
-    "kk_format": Text(id="Nomor Kartu Keluarga harus 16 angka.", en="The family card number must have 16 digits."),
+    "kk_format": Text(
+        id="Nomor Kartu Keluarga harus 16 angka, memuat tanggal terbitnya, dan tidak berakhir dengan 0000.",
+        en="The family card number must have 16 digits, contain the day of its issue, and not end in 0000.",
+    ),
     "kk_region": Text(
         id="Enam angka pertama nomor Kartu Keluarga bukan kode kecamatan yang dikenal.",
         en="The first six digits of the family card number are not the code of a known district.",
+    ),
+    "birth_date_implausible": Text(
+        id="Tanggal lahir ini belum tiba, atau lebih dari 120 tahun yang lalu.",
+        en="This date of birth has not come yet, or is more than 120 years ago.",
     ),
     "village_unknown": Text(
         id="Kode desa atau kelurahan tidak ada dalam daftar wilayah yang dilayani.",
