@@ -23,6 +23,8 @@ log = structlog.get_logger()
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """More than any endpoint takes; most say by themselves that they take less. FastAPI reads a body before it asks who
 sends it."""
+FINISHED_WITHIN_S = 5
+"""What a request at hand gets when the process stops: who sends half a body holds up nobody."""
 
 
 async def body_up_to(request: Request, bytes_max: int) -> bytes | None:
@@ -144,7 +146,14 @@ async def serve(app: FastAPI, host: str, port: int, stopping: asyncio.Event) -> 
     The client's address is the connection's: what headers say of it counts only where a service is told of proxies.
     """
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", proxy_headers=False
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+        timeout_graceful_shutdown=FINISHED_WITHIN_S,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

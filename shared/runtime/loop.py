@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import SalurError
 from shared.events.topics import outputs_of
@@ -26,7 +26,7 @@ from shared.runtime.breaker import BreakerOpen
 from shared.runtime.client import Silence, closed
 from shared.runtime.failures import is_trouble, told
 from shared.runtime.garbage import Rest
-from shared.runtime.positions import NotOwner, Place
+from shared.runtime.positions import NotOwner, Place, Position
 from shared.runtime.publisher import Publisher
 from shared.runtime.records import up_to_unreadable
 from shared.runtime.resumption import Resumptions
@@ -62,6 +62,8 @@ RESUMED_LOOK_S = 1.0
 MOVED_LOOK_S = 2.0
 """How often a loop without work looks whether its positions are still its own: a rebuild takes them back to the start,
 and where nothing new comes nothing else would tell."""
+PASSED_LOOK_S = 10.0
+"""How often a loop without work looks whether its client stands behind something that is no message."""
 TOPICS_LOOK_S = 10.0
 TOPICS_AWAY_S = 5.0
 """A new topic is not known everywhere at once; one that is away so long is gone."""
@@ -108,6 +110,7 @@ class Loop:
     _resumed_look_at: float = 0.0
     _topics_look_at: float = 0.0
     _moved_look_at: float = 0.0
+    _passed_look_at: float = 0.0
     _missing_since: float | None = None
     _lagging: set[Place] = field(default_factory=set)
 
@@ -181,6 +184,7 @@ class Loop:
         TROUBLES.labels(self.service, "stage").inc()
         pause_s = backoff.next_s()
         log.warning("trouble, the stage waits", error=self.trouble, pause_s=round(pause_s, 2))
+        self._rest.now()  # endpoints go on answering
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), pause_s)
 
@@ -230,6 +234,7 @@ class Loop:
         elif not self.breaker_open:
             self._caught_up()
             await self._look_whether_moved()
+            await self._pass_what_is_no_message(consumer)
             await self._silence.look(consumer)
         if monotonic() - self._offsets_committed_at > OFFSET_COMMIT_S:
             await self._commit_offsets(consumer)
@@ -296,6 +301,25 @@ class Loop:
             log.warning("positions were moved, reading them anew")
             self._taken = -1
 
+    async def _pass_what_is_no_message(self, consumer: AIOKafkaConsumer) -> None:
+        """A source's transaction ends with a marker, and one that was taken back leaves records that nobody is given.
+        A position in front of these would be lost with them when Kafka forgets them."""
+        if monotonic() < self._passed_look_at:
+            return
+        self._passed_look_at = monotonic() + PASSED_LOOK_S
+        reached: dict[Place, Position] = {}
+        try:
+            for tp in consumer.assignment() - consumer.paused():
+                stored = self.turn.positions.get(Place(*tp))
+                if stored and (at := await in_time(consumer.position(tp))) > stored.offset:
+                    reached[Place(*tp)] = stored._replace(offset=at)
+        except IllegalStateError:  # it went to another process meanwhile
+            return
+        try:
+            await self.turn.skip_to(reached)
+        except NotOwner:
+            self._taken = -1
+
     def _stop_at_gaps(self, consumer: AIOKafkaConsumer, screened: Screened) -> None:
         for place, gap in screened.gaps.items():
             consumer.pause(TopicPartition(*place))
@@ -314,7 +338,9 @@ class Loop:
         for place in self.stopped:
             STOPPED.labels(self.service, *map(str, place)).set(0)
         self.stopped.clear()
-        self._resumed = await resumption.newest(self.turn.outbox.pool)
+        known, self._resumed = self._resumed, await resumption.newest(self.turn.outbox.pool)
+        if self.breaker_open:  # whether that was resumed meanwhile is seen by the next look
+            self._resumed = self._resumed._replace(breaker=known.breaker)
         consumer.resume(*consumer.paused())
         await refuse_restored_database(
             self.settings, self.turn.outbox.pool, outputs_of(self.turn.stage.service), sorted(owned)

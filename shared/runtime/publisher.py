@@ -42,6 +42,7 @@ readers drop what came twice."""
 COUNT_S = 5.0
 """How often an outbox that does not fit into one round is counted, for the metric alone."""
 COUNT_MAX = 10_000
+CLOSED_WITHIN_S = 5.0
 
 
 class TopicTooSmall(Trouble):
@@ -251,7 +252,8 @@ class Publisher:
         self._forget()
         if producer:
             with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5)
+                await asyncio.wait_for(producer.stop(), CLOSED_WITHIN_S)
+            await _let_go(producer)
 
     def _forget(self) -> None:
         self._fresh.clear()
@@ -261,6 +263,15 @@ class Publisher:
     async def _pause(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+
+async def _let_go(producer: AIOKafkaProducer) -> None:
+    """What the producer's own stop leaves behind where a batch was given up: its task, and its connections."""
+    if sending := producer._sender.sender_task:
+        sending.cancel()
+        await asyncio.wait({sending}, timeout=CLOSED_WITHIN_S)
+    with suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), CLOSED_WITHIN_S)
 
 
 async def _publish_in_order(producer: AIOKafkaProducer, rows: Sequence[OutboxRow], done: list[OutboxRow]) -> None:

@@ -12,6 +12,7 @@ from shared.events import DeadLetter, EligibilityDecided
 from shared.events.codec import encode
 from shared.events.topics import replay_topic
 from shared.privacy.keyring import Keyring
+from shared.runtime import records
 from shared.runtime.ahead import Polls
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
@@ -121,9 +122,16 @@ async def test_an_open_breaker_lets_nothing_through_that_was_read_ahead(
     assert await rows(settings) == {}
 
 
+@pytest.mark.parametrize("search_s", [10.0, 0.2], ids=["in one search", "in many"])
 async def test_what_nobody_can_read_is_met_ahead_as_well(
-    settings: ServiceSettings, keyring: Keyring, begun: list[int]
+    settings: ServiceSettings,
+    keyring: Keyring,
+    begun: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    search_s: float,
 ) -> None:
+    """However much stands before it: a search that did not get there has brought the next one nearer."""
+    monkeypatch.setattr(records, "SEARCH_S", search_s)
     await put_replays(settings)
     async with AIOKafkaProducer(**settings.client_options()) as producer:
         await put_unreadable(producer, REPLAY, 0)

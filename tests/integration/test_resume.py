@@ -10,6 +10,7 @@ from salur.inside.connect import Settings
 from salur.inside.resume import resume_after_breaker, resume_at_gap
 from shared.events.codec import encode
 from shared.privacy.keyring import Keyring
+from shared.runtime import loop
 from shared.runtime.positions import Place
 from shared.runtime.resumption import NotStopped
 from shared.settings import ServiceSettings
@@ -133,6 +134,28 @@ async def test_an_open_breaker_closes_when_told(settings: ServiceSettings, insid
         assert process.loop.breaker_open is None
     (row,) = await kept(settings)
     assert (row["topic"], row["resumed_by"]) == (None, "abdul")
+
+
+async def test_an_assignment_that_comes_in_between_swallows_no_resumption(
+    settings: ServiceSettings, inside: Settings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks a person resumes, and the partitions are taken anew: the next look still sees it."""
+    monkeypatch.setattr(loop, "RESUMED_LOOK_S", 2.0)
+    good = registrations(300)
+    await feed(settings, good)
+    async with running(settings, Toy(poison=frozenset(event.subject for event in good)), keyring) as process:
+
+        async def open_() -> bool:
+            return process.loop.breaker_open is not None and process.loop._resumed_look_at > 0
+
+        await until(open_, timeout_s=60)
+        await resume_after_breaker(inside, "eligibility", "abdul", "mended")
+        process.loop._generation.number += 1  # what the listener does
+
+        async def closed() -> bool:
+            return process.loop.breaker_open is None
+
+        await until(closed)
 
 
 async def test_what_a_person_decided_cannot_be_changed(settings: ServiceSettings, inside: Settings) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.produce import ProduceRequest
 
 from shared import kafka as kafka_clients
 from shared.events import EligibilityDecided, RecipientRegistered
@@ -43,6 +46,36 @@ async def test_a_client_that_never_comes_back_is_replaced(
         await feed(settings, registrations(4, 5))
         await all_handled(settings, 9)
     assert hung
+
+
+async def test_a_producer_that_gave_up_leaves_no_connection_open(
+    settings: ServiceSettings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka takes no batch for a while, and does not say so before this gives up: aiokafka's own stop ends half-way."""
+    send, silent, made = AIOKafkaClient.send, [True], list[AIOKafkaProducer]()
+    start = AIOKafkaProducer.start
+
+    async def unanswered(kafka: AIOKafkaClient, node: int, request: Any, **named: Any) -> Any:
+        if silent and isinstance(request, ProduceRequest):
+            await asyncio.sleep(3)
+            raise RequestTimedOutError
+        return await send(kafka, node, request, **named)
+
+    async def noted(producer: AIOKafkaProducer) -> None:
+        made.append(producer)
+        await start(producer)
+
+    await feed(settings, registrations(5))
+    monkeypatch.setattr(AIOKafkaClient, "send", unanswered)
+    monkeypatch.setattr(AIOKafkaProducer, "start", noted)
+    monkeypatch.setattr(publisher, "ACKNOWLEDGED_WITHIN_S", 1.0)
+    monkeypatch.setattr(publisher, "CLOSED_WITHIN_S", 1.0)
+    async with running(settings, Toy(), keyring):
+        await until(lambda: asyncio.sleep(0, len(made) >= 3), timeout_s=60)
+        silent.clear()
+        await all_handled(settings, 5)
+        left = [producer.client for producer in made[:-1]]
+        assert [kafka for kafka in left if kafka._sync_task or any(c.connected() for c in kafka._conns.values())] == []
 
 
 async def test_a_client_that_gives_nothing_any_more_is_replaced(
