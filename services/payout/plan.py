@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from services.payout.domain import budget
 from services.payout.domain.budget import Claimant, Rank, RankClass, allot
 from services.payout.domain.consideration import Consideration, Decision, OpenCycle, Standing, consider
 from services.payout.domain.states import MONEY, PayoutState
@@ -64,7 +65,8 @@ async def make_plan(
 ) -> Plan:
     """Locks the decisions of `due` and of the queue's `head`, and the payouts behind those that are due.
 
-    A decision whose payout someone else has locked just now stays due. `head` is `payouts.queue_head`'s.
+    A decision whose payout someone else has locked just now stays due, and nobody behind its rank is served before it
+    was considered. `head` is `payouts.queue_head`'s.
     """
     recipients = sorted({*due, *(queued["recipient_id"] for queued in head)})
     locked = await decisions.lock(tx, cycle["programme"], recipients)
@@ -78,7 +80,9 @@ async def make_plan(
         rows = rows_of[recipient]
         found = consider(_decision(decision), [_standing(row) for row in rows], open_cycle)
         _take(plan, cycle["cycle"], decision, rows, found)
-    barrier = _join_queue(plan, locked, head)
+    busy_ranks = [_rank(locked[one], open_cycle) for one in busy if one in locked and locked[one]["eligible"]]
+    end_of_queue = _join_queue(plan, locked, head, cycle["cycle"])
+    barrier = min([*busy_ranks, *([end_of_queue] if end_of_queue else [])], default=None)
     plan.asking.sort(key=lambda one: one.rank)
     claimants = [Claimant(one.rank, one.decision["amount_idr"]) for one in plan.asking]
     plan.served = allot(claimants, available_idr + plan.freed_idr, barrier) if giving else 0
@@ -119,12 +123,21 @@ def _take(
     (plan.failing if found.failure else plan.asking).append(asking)
 
 
-def _join_queue(plan: Plan, locked: dict[str, asyncpg.Record], head: Sequence[asyncpg.Record]) -> Rank | None:
+def _rank(row: asyncpg.Record, cycle: OpenCycle) -> Rank:
+    one = _decision(row)
+    return budget.rank(cycle.mode, one.recipient_id, one.decile, one.waiting_since, one.received_at, cycle.cutoff_at)
+
+
+def _join_queue(
+    plan: Plan, locked: dict[str, asyncpg.Record], head: Sequence[asyncpg.Record], cycle: str
+) -> Rank | None:
     """Adds the queue's head to those who ask, and returns the rank behind which nobody may be served in this turn.
 
-    That is whoever is out of reach, or was left out, or has a newer decision that is not considered yet.
+    That is whoever is out of reach, or was left out, or has a newer decision that is not considered yet. Who was due
+    and keeps the place in the queue, as nothing follows from it here, stands in it like everybody else.
     """
-    considered = set(plan.settled)
+    considered = {one.rank.recipient_id for one in (*plan.asking, *plan.failing)}
+    considered |= {one.payout["recipient_id"] for one in plan.cancelled if one.payout["cycle"] == cycle}
     for place, queued in enumerate(head):
         recipient = queued["recipient_id"]
         if recipient in considered:

@@ -303,8 +303,9 @@ class Loop:
 
     async def _pass_what_is_no_message(self, consumer: AIOKafkaConsumer) -> None:
         """A source's transaction ends with a marker, and one that was taken back leaves records that nobody is given.
-        A position in front of these would be lost with them when Kafka forgets them."""
-        if monotonic() < self._passed_look_at:
+        A position in front of these would be lost with them when Kafka forgets them. Asked where a poll gave nothing:
+        then all messages that the client has passed are handled."""
+        if monotonic() < self._passed_look_at or self._taken != self._generation.number:
             return
         self._passed_look_at = monotonic() + PASSED_LOOK_S
         reached: dict[Place, Position] = {}

@@ -128,6 +128,9 @@ class ListConsumer:
     async def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {place: len(self.world.topics[place.topic]) for place in places}
 
+    async def position(self, place: TopicPartition) -> int:
+        return self.at[place]
+
     def highwater(self, place: TopicPartition) -> int:
         return len(self.world.topics[place.topic])
 

@@ -34,7 +34,8 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
     """Keeps the higher revision of what is known and what comes; what is kept anew becomes due.
 
     `rows` are sorted by programme and recipient and hold each pair once. An ineligible decision is due only where
-    something may have to be cancelled.
+    something may have to be cancelled. A yes that follows on a yes was received when that was: a new telephone number
+    costs nobody the cut-off.
     """
     await tx.execute(
         """
@@ -58,7 +59,7 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
             village = excluded.village,
             decile = excluded.decile,
             waiting_since = excluded.waiting_since,
-            received_at = excluded.received_at,
+            received_at = CASE WHEN d.eligible AND excluded.eligible THEN d.received_at ELSE excluded.received_at END,
             payment = excluded.payment,
             contact = excluded.contact,
             cause_id = excluded.cause_id,
