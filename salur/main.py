@@ -71,7 +71,9 @@ class _App(typer.Typer):
         except SalurError as error:
             _show(error)
         except OSError as error:
-            refusal = no_room(error)
+            refusal: SalurError | None = no_room(error)
+            if refusal is None and error.filename is not None:
+                refusal = SalurError(f"{error.filename}: {error.strerror}")
             if refusal is None:
                 raise
             _show(refusal)

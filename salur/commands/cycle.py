@@ -128,6 +128,8 @@ def call(
         raise SalurError(
             f"the payout service at {address} does not answer: {type(error).__name__}", hint="see `salur status`"
         ) from None
+    except ValueError:
+        raise SalurError(f"what answers at {address} is no payout service", hint="see `salur status`") from None
     if status >= 400:
         raise CycleRefused(_words(answer), hint=answer.get("hint", "") if isinstance(answer, dict) else "")
     return answer

@@ -42,16 +42,15 @@ def print_report(places: Places, *, html: Path | None = None, json: bool = False
     """Makes the report and prints it; returns whether every invariant holds and all could be looked at."""
     with Console(stderr=True).status("looking around") as status:
         made = asyncio.run(make(places, audit=audit, tell=lambda what: status.update(f"{what} …")))
-    if html:
-        from salur.report.page import page  # templates are slow to load
-
-        write_private(html, page(made.report))
-        html.chmod(0o644)
     if json:
         typer.echo(made.report.model_dump_json(indent=1))
     else:
         show(made.report, out, made.troubles)
     if html:
+        from salur.report.page import page  # templates are slow to load
+
+        write_private(html, page(made.report))
+        html.chmod(0o644)
         err.print(f"The page: {html}", soft_wrap=True)
     for trouble in made.troubles if json else ():
         err.print(f"[yellow]{trouble}[/]", soft_wrap=True)

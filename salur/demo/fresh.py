@@ -9,26 +9,31 @@ from salur.stack.home import Home
 from shared.errors import SalurError
 
 _MARK = "demo.json"
+_CHAOS = "chaos"
+"""A chaos run's own folder, which it clears by itself."""
 
 
 class NotADemo(SalurError):
-    """The stack's folder holds data that no demo made."""
+    """The stack's folder holds what no demo made."""
 
 
 def clear(home: Home) -> bool:
     """Stops and removes the stack of a former demo; returns whether there was one. Raises NotADemo."""
-    if not home.root.exists():
+    if not _found(home):
         return False
     if not (home.root / _MARK).exists():
-        if home.wanted.exists():
-            raise NotADemo(
-                f"{home.root} holds the data of a stack that is not a demo's",
-                hint="the demo would mix with it: set SALUR_HOME to another folder for the demo",
-            )
-        return False
+        raise NotADemo(
+            f"{home.root} holds something else than a demo",
+            hint="the next demo would remove it: set SALUR_HOME to a folder of its own for the demo",
+        )
     down(home)
-    shutil.rmtree(home.root)
+    for path in _found(home):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return True
+
+
+def _found(home: Home) -> list[Path]:
+    return [path for path in home.root.iterdir() if path.name != _CHAOS] if home.root.exists() else []
 
 
 def mark(home: Home, families: int, seed: int) -> Path:

@@ -75,9 +75,9 @@ def took_us(scratch: Scratch) -> Iterator[Micros]:
 
 def _sent_id(value: bytes) -> str | None:
     """None for what is no submission in form: it is among the registry's dead letters."""
-    if match := _ID.match(value):
-        return match[1].decode()
     try:
+        if match := _ID.match(value):
+            return match[1].decode()
         event: Any = orjson.loads(value)
         return str(event["id"])
     except (ValueError, LookupError, TypeError):

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import orjson
 from aiokafka import TopicPartition
 
 from salur.inside.connect import consumer
 from shared.events.topics import STAGES, Service, dead_letter_topic
-from shared.reading import extents, is_unreadable, partitions_of, read
+from shared.reading import extents, partitions_of, read
+from shared.runtime.letters import letter_in
 from shared.settings import KafkaSettings
 
 
@@ -28,10 +28,8 @@ async def letters(settings: KafkaSettings, stages: Iterable[Service] = STAGES) -
         places = [TopicPartition(topic, p) for topic, count in counts.items() for p in range(count)]
         async for tp, records in read(client, await extents(client, places)):
             for record in records:
-                if is_unreadable(record):
-                    continue  # the audit names it
-                event = orjson.loads(record.value)
-                origin = event["data"]["origin"]
-                found.about[owners[tp.topic]].add(event["subject"])
-                found.origins.add((origin["topic"], origin["partition"], origin["offset"]))
+                if letter := letter_in(owners[tp.topic], record):  # what is none is named by the audit
+                    origin = letter.data.origin
+                    found.about[owners[tp.topic]].add(letter.subject)
+                    found.origins.add((origin.topic, origin.partition, origin.offset))
     return found

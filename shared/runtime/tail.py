@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import asyncpg
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
@@ -12,6 +13,8 @@ from shared.events.topics import topic_named
 from shared.reading import consumer, extents, read, sequence_of
 from shared.runtime.positions import Place
 from shared.settings import KafkaSettings
+
+log = structlog.get_logger()
 
 TAIL_MESSAGES = 20
 
@@ -73,7 +76,7 @@ async def last_sequences(kafka: KafkaSettings, written: Mapping[Place, int]) -> 
 
     `written` is how many events the database knows of. A message beyond that number is either one that it does not
     know or a re-publication (by a process that was paused, say), so as many are looked at, and a few in any case: what
-    the database does not know cannot hide behind re-publications.
+    the database does not know cannot hide behind re-publications, nor behind what somebody else wrote there.
     """
     tails: dict[Place, int] = {}
     async with consumer(kafka) as client:
@@ -82,8 +85,9 @@ async def last_sequences(kafka: KafkaSettings, written: Mapping[Place, int]) -> 
             tp: extent.at_or_after(min(extent.end - TAIL_MESSAGES, written[Place(*tp)])) for tp, extent in held.items()
         }
         async for tp, records in read(client, ends):
-            highest = max(_sequence(tp, record) for record in records)
-            tails[Place(*tp)] = max(highest, tails.get(Place(*tp), 0))
+            numbers = [number for record in records if (number := _sequence(tp, record)) is not None]
+            if numbers:
+                tails[Place(*tp)] = max(*numbers, tails.get(Place(*tp), 0))
     return tails
 
 
@@ -92,12 +96,14 @@ async def _following(database: asyncpg.Pool | asyncpg.Connection) -> dict[Place,
     return {Place(row["topic"], row["partition"]): row["next_sequence"] for row in rows}
 
 
-def _sequence(tp: TopicPartition, record: ConsumerRecord) -> int:
-    """Raises DatabaseOlderThanTopic."""
+def _sequence(tp: TopicPartition, record: ConsumerRecord) -> int | None:
+    """None for a message that is not ours. It says nothing about the database, and who reads the topic stops at it."""
     sequence = sequence_of(record)
     if sequence is None:
-        raise DatabaseOlderThanTopic(
-            f"{tp.topic}/{tp.partition} holds a message without a sequence at offset {record.offset}",
-            hint="somebody else wrote to a topic of the flow: see the broker's access lists",
+        log.critical(
+            "somebody else wrote to a topic of this service: see the broker's access lists",
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=record.offset,
         )
     return sequence

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from structlog.testing import capture_logs
 
 from salur.inside.drift import find_drift
 from salur.inside.topics import topics
@@ -19,7 +20,7 @@ from shared.kafka import ensure_topics
 from shared.reading import Away, Extent, consumer, extents, is_unreadable, partitions_of, read, sequence_of
 from shared.runtime.letters import BY_HEADER, DEAD_LETTER_HEADER, replays
 from shared.runtime.positions import Place
-from shared.runtime.tail import DatabaseOlderThanTopic, last_sequences
+from shared.runtime.tail import last_sequences
 from shared.settings import KafkaSettings
 from tests.integration.foreign import put_unreadable
 from tests.integration.stuck import never
@@ -183,18 +184,23 @@ async def test_a_tail_tells_the_highest_sequence(settings: KafkaSettings) -> Non
 
 
 @pytest.mark.parametrize("number", [b"9" * 5000, b"one", "²".encode(), b""], ids=["5000 digits", "word", "²", "empty"])
-async def test_a_sequence_that_is_none_is_named(settings: KafkaSettings, number: bytes) -> None:
+async def test_what_somebody_else_wrote_keeps_no_service_from_its_start(settings: KafkaSettings, number: bytes) -> None:
     await put(settings, FLOW, 0, b"{}", [NUMBERED])
     await put(settings, FLOW, 0, b"{}", [("sequence", number)])
-    with pytest.raises(DatabaseOlderThanTopic, match="without a sequence at offset 1"):
-        await last_sequences(settings, {Place(FLOW, 0): 1})
+    with capture_logs() as told:
+        assert await last_sequences(settings, {Place(FLOW, 0): 1}) == {Place(FLOW, 0): 0}
+    assert [(line["log_level"], line["topic"], line["offset"]) for line in told] == [("critical", FLOW, 1)]
 
 
-async def test_a_tail_that_cannot_be_read_is_named(settings: KafkaSettings, producer: AIOKafkaProducer) -> None:
-    await put(settings, FLOW, 0, b"{}", [NUMBERED])
+async def test_what_the_database_does_not_know_hides_behind_nothing(
+    settings: KafkaSettings, producer: AIOKafkaProducer
+) -> None:
+    for number in (0, 1, 2):
+        await put(settings, FLOW, 0, b"{}", [("sequence", b"%d" % number)])
     await put_unreadable(producer, FLOW, 0)
-    with pytest.raises(DatabaseOlderThanTopic, match="without a sequence at offset 1"):
-        await last_sequences(settings, {Place(FLOW, 0): 1})
+    for _ in range(30):
+        await put(settings, FLOW, 0, b"{}", [])
+    assert await last_sequences(settings, {Place(FLOW, 0): 1}) == {Place(FLOW, 0): 2}
 
 
 async def test_of_two_sequences_the_last_counts_as_for_a_stage(settings: KafkaSettings) -> None:

@@ -27,7 +27,8 @@ def compare(
         if problem is None:
             continue
         table.agreeing -= subject.stands is not None
-        if any(spill.is_dead(stage, said.place, said.offset) for said in subject.said):
+        dead = [said for said in subject.said if spill.is_dead(stage, said.place, said.offset)]
+        if dead and _follows_from_the_rest(agreement, subject, dead):
             table.excused += 1
             continue
         kind, said, detail = problem
@@ -57,14 +58,28 @@ def _problem(agreement: Agreement, subject: Subject) -> tuple[Kind, Said | None,
         return None
     if stands is None:
         return Kind.ROW_MISSING, counts, "there is no row, and an event says so"
-    if counts.fields != stands and (differing := _differing(agreement.fields, counts.fields, stands)):
-        return Kind.ROW_DIFFERS, counts, "; ".join(differing)
+    if not _agrees(agreement, counts, stands):
+        return Kind.ROW_DIFFERS, counts, "; ".join(_differing(agreement.fields, counts.fields, stands))
     if agreement.once and len(said) > 1:
         return Kind.SAID_TWICE, counts, f"told {len(said)} times"
     if agreement.gapless and [one.rank for one in said] != list(range(1, len(said) + 1)):
         told = ", ".join(str(one.rank) for one in said[:20])
         return Kind.REVISIONS, counts, f"its events have the revisions {told}, not 1 to {len(said)}"
     return None
+
+
+def _follows_from_the_rest(agreement: Agreement, subject: Subject, dead: Sequence[Said]) -> bool:
+    """Whether the row is as the events say that the stage could process, or as one says that was put back since."""
+    alive = [said for said in subject.said if said not in dead]
+    if subject.stands is None:
+        return not alive
+    counting = [_counting(agreement, alive)] if alive else []
+    put_back = [said for said in dead if not counting or said.rank >= counting[0].rank]  # type: ignore[operator]
+    return any(_agrees(agreement, said, subject.stands) for said in (*counting, *put_back))
+
+
+def _agrees(agreement: Agreement, said: Said, stands: str) -> bool:
+    return said.fields == stands or not _differing(agreement.fields, said.fields, stands)
 
 
 def _counting(agreement: Agreement, said: Sequence[Said]) -> Said:
@@ -76,11 +91,15 @@ def _counting(agreement: Agreement, said: Sequence[Said]) -> Said:
 
 
 def _differing(names: Iterable[str], said: str, stands: str) -> list[str]:
-    return [
+    told, found = said.split(SEPARATOR), stands.split(SEPARATOR)
+    differing = [
         f"{name} is {_shown(row)}, the event says {_shown(event)}"
-        for name, event, row in zip(names, said.split(SEPARATOR), stands.split(SEPARATOR), strict=False)
+        for name, event, row in zip(names, told, found, strict=False)
         if event not in (row, ANY) and row != ANY
     ]
+    if len(told) != len(found):
+        differing.append("a control character stands in one of its texts")
+    return differing
 
 
 def _shown(value: str) -> str:

@@ -122,7 +122,7 @@ RULES: Final = StageRules(
             "recipient (resealed)",
             ("registration_revision", "eligibility", "payment", "contact"),
             f"""
-            SELECT recipient_id || '/' || values_resealed_by, registration_revision::text,
+            SELECT recipient_id || '/' || coalesce(values_resealed_by::text, ''), registration_revision::text,
                 {sealed_sql("eligibility")}, {sealed_sql("payment")}, {sealed_sql("contact")}
             FROM recipient WHERE {_VALUES_RESEALED}
             """,
@@ -143,7 +143,8 @@ RULES: Final = StageRules(
             "recipient (flags resealed)",
             ("flag_revision", "flags"),
             f"""
-            SELECT recipient_id || '/' || flags_resealed_by, flag_revision::text, {sealed_sql("flags")}
+            SELECT recipient_id || '/' || coalesce(flags_resealed_by::text, ''), flag_revision::text,
+                {sealed_sql("flags")}
             FROM recipient WHERE {_FLAGS_RESEALED}
             """,
             {topic(RecipientResealed): _resealed_flags},

@@ -102,7 +102,8 @@ RULES: Final = StageRules(
             "contact (resealed)",
             ("registration_revision", "contact"),
             f"""
-            SELECT recipient_id || '/' || resealed_by, registration_revision::text, {sealed_sql("contact")}
+            SELECT recipient_id || '/' || coalesce(resealed_by::text, ''), registration_revision::text,
+                {sealed_sql("contact")}
             FROM contact WHERE registration_revision > 0 AND {_RESEALED}
             """,
             {topic(RecipientResealed): _resealed},

@@ -152,7 +152,7 @@ RULES: Final = StageRules(
             "decision (resealed)",
             ("registration_revision", "payment", "contact"),
             f"""
-            SELECT recipient_id || '/' || resealed_by, {_one("registration_revision::text")},
+            SELECT recipient_id || '/' || coalesce(resealed_by::text, ''), {_one("registration_revision::text")},
                 {_one(sealed_sql("payment"))}, {_one(sealed_sql("contact"))}
             FROM decision WHERE {_RESEALED}
             GROUP BY 1
