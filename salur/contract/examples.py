@@ -35,6 +35,7 @@ from shared.events import (
 from shared.events.model import Data
 from shared.events.topics import FLOW_TOPICS
 
+FAMILY = "f-0cc175b9c0f1b6a831c399e269772661"
 RECIPIENT = "r-5f1d7a84db00d2fce1b31a7fc73224f5"
 CYCLE = "sembako-2026-11"
 AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -91,7 +92,7 @@ _DATA: dict[type[Data], dict[str, Any]] = {
         "change": "new",
         "submission": _SUBMISSION,
         "registered_at": AT,
-        "family_id": "f-0cc175b9c0f1b6a831c399e269772661",
+        "family_id": FAMILY,
         "village": "7604031005",
         "decile": 2,
         "eligibility": _box("eli", 292),
@@ -134,6 +135,7 @@ _DATA: dict[type[Data], dict[str, Any]] = {
         "village": "7604031005",
         "decile": 2,
         "waiting_since": AT,
+        "family_id": FAMILY,
         "payment": _box("pay", 164),
         "contact": _box("con", 164),
     },

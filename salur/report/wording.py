@@ -55,6 +55,7 @@ INDONESIAN: Final = {
     "programme_closed": "program ditutup",
     "facts_erased": "data dihapus",
     "no_account": "belum ada rekening",
+    "family_paid": "keluarga sudah dibayar",
     "account_unknown": "rekening tidak ditemukan",
     "account_dormant": "rekening tidak aktif",
     "account_closed": "rekening ditutup",

@@ -42,6 +42,7 @@ class Answers(NamedTuple):
             village=registration.village,
             decile=registration.decile,
             waiting_since=registration.registered_at,
+            family_id=registration.family_id if rule.payee else None,
             payment=registration.payment if verdict.eligible else None,
             contact=registration.contact,
         )

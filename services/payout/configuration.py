@@ -113,7 +113,7 @@ class Configuration(_Model):
 
 
 _NEEDED = frozenset(
-    {"account_unreadable", "account_erased", "account_invalid", "no_account", "nothing_to_pay"}
+    {"account_unreadable", "account_erased", "account_invalid", "no_account", "nothing_to_pay", "family_paid"}
     | {"refused_by_bank", "decision_superseded", "cycle_closed"}
 )
 

@@ -63,4 +63,5 @@ def _row(event: Event[EligibilityDecided], received_at: datetime) -> DecisionRow
         cause.correlation_id,
         cause.traceparent,
         data.registration_revision,
+        data.family_id,
     )

@@ -84,9 +84,40 @@ async def make_plan(
     end_of_queue = _join_queue(plan, locked, head, cycle["cycle"])
     barrier = min([*busy_ranks, *([end_of_queue] if end_of_queue else [])], default=None)
     plan.asking.sort(key=lambda one: one.rank)
+    await _one_of_a_family(tx, plan, cycle["cycle"])
     claimants = [Claimant(one.rank, one.decision["amount_idr"]) for one in plan.asking]
     plan.served = allot(claimants, available_idr + plan.freed_idr, barrier) if giving else 0
     return plan
+
+
+async def _one_of_a_family(tx: asyncpg.Connection, plan: Plan, cycle: str) -> None:
+    """Who asks for a family that got this period's money fails with that; for one whose money is on its way to another
+    member, or who is ahead in this turn, it is waited: the decision stays due, the payout stays in the queue.
+
+    Under the cycle's lock: nobody else orders in it, and what was confirmed stays so.
+    """
+    families = sorted({one.decision["family_id"] for one in plan.asking if one.decision["family_id"]})
+    if not families:
+        return
+    ending = {c.payout["recipient_id"] for c in plan.cancelled if c.payout["cycle"] == cycle}
+    standing = [row for row in await payouts.of_families(tx, cycle, families) if row["recipient_id"] not in ending]
+    paid = {row["family_id"] for row in standing if row["state"] == PayoutState.CONFIRMED}
+    taken = {row["family_id"] for row in standing}
+    asking, plan.asking = plan.asking, []
+    waiting: set[str] = set()
+    for one in asking:
+        family = one.decision["family_id"]
+        if family in paid:
+            plan.failing.append(one._replace(failure="family_paid"))
+        elif family in taken:
+            waiting.add(one.rank.recipient_id)
+        else:
+            plan.asking.append(one)
+            if family:
+                taken.add(family)
+    if waiting:
+        plan.settled = [recipient for recipient in plan.settled if recipient not in waiting]
+        plan.retried = [key for key in plan.retried if key[0] not in waiting]
 
 
 async def _lock_payouts(

@@ -136,6 +136,7 @@ class PayoutRecovery:
             yield missing
         self._summary["advanced_idr"] = await store.post(tx, at)
         self._summary["to_ask_the_bank_about"] = await store.ask_about_everything(tx, at)
+        await store.name_families(tx)
         await store.make_superseded_due(tx)
         superseded = [
             Superseded(*key, next(iter(amounts)) if len(amounts) == 1 else None)

@@ -170,6 +170,7 @@ class Retelling:
             at if state == _S.ORDERED else None,
             (said["code"] if told else "no_account") if state == _S.FAILED else None,
             *(_cause(told) if told else cause_of(decision)),
+            None,  # found out at the end: see `store.name_families`
         )
         if told is None:
             row = self._tell(row, decision, written)

@@ -215,6 +215,7 @@ class Sweep:
             at if state == "ordered" else None,
             code,
             *cause,
+            decision["family_id"],
         )
 
     def _begun(self, cycle: asyncpg.Record, recipient: str, attempt: int) -> Begun:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.model import Code, Data, Decile, Idr, Name, Part, Revision, Text, Utc, VillageCode
+from shared.events.model import Code, Data, Decile, FamilyId, Idr, Name, Part, Revision, Text, Utc, VillageCode
 from shared.privacy.sealed import Sealed
 
 
@@ -34,5 +34,8 @@ class EligibilityDecided(Data):
     village: VillageCode
     decile: Decile
     waiting_since: Utc = Field(description="When the recipient was first registered")
+    family_id: FamilyId | None = Field(
+        default=None, description="In a programme that pays one of a family, once a period: whose family that is"
+    )
     payment: Sealed | None = None
     contact: Sealed | None = None

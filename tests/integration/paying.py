@@ -98,6 +98,7 @@ class Desk:
         waiting: int | None = None,
         account: bool = True,
         account_number: str | None = None,
+        family: int | None = None,
     ) -> Event[EligibilityDecided]:
         """A decision about recipient `number`, who has waited since the `waiting`-th minute."""
         who = recipient(number)
@@ -115,6 +116,7 @@ class Desk:
             village="7604012001",
             decile=decile,
             waiting_since=AT + timedelta(minutes=number if waiting is None else waiting),
+            family_id=None if family is None else f"f-{family:032x}",
             payment=sealed if eligible and account else None,
             contact=self.keyring.seal("contact", b"{}", recipient=who, schema="contact/1"),
         )

@@ -98,6 +98,7 @@ _WHAT_TO_DO: Final[Mapping[str, Mapping[Language, str]]] = {
     "no_account": _NEW_ACCOUNT,
     "account_dormant": _REVIVE,
     "nothing_to_pay": _NEXT_PERIOD,
+    "family_paid": _NEXT_PERIOD,
 }
 """By the codes of payout's reasons; any other: ask."""
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from services.payout.domain.states import PayoutState
 
-NOT_SENT: Final = frozenset({"no_account", "nothing_to_pay"})
+NOT_SENT: Final = frozenset({"no_account", "nothing_to_pay", "family_paid"})
 """Codes of payouts that fail before they are ordered; with any other code a bank, or the way to it, has refused."""
 MISSING_MAX: Final = 12
 

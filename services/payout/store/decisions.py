@@ -28,6 +28,7 @@ class DecisionRow(NamedTuple):
     correlation_id: str
     traceparent: str
     registration_revision: int
+    family_id: str | None
 
 
 async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
@@ -41,16 +42,17 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
         """
         INSERT INTO decision AS d (
             programme, recipient_id, revision, eligible, amount_idr, village, decile, waiting_since, received_at,
-            payment, contact, cause_id, correlation_id, traceparent, registration_revision, settled_in, registration_of
+            payment, contact, cause_id, correlation_id, traceparent, registration_revision, family_id, settled_in,
+            registration_of
         )
-        SELECT n.*, CASE WHEN n.eligible THEN 0 ELSE $16::int END, n.revision
+        SELECT n.*, CASE WHEN n.eligible THEN 0 ELSE $17::int END, n.revision
         FROM unnest(
             $1::text[], $2::text[], $3::int[], $4::bool[], $5::bigint[], $6::text[], $7::smallint[],
             $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-            $15::int[]
+            $15::int[], $16::text[]
         ) AS n (
             programme, recipient_id, revision, eligible, amount_idr, village, decile, waiting_since, received_at,
-            payment, contact, cause_id, correlation_id, traceparent, registration_revision
+            payment, contact, cause_id, correlation_id, traceparent, registration_revision, family_id
         )
         ON CONFLICT (programme, recipient_id) DO UPDATE SET
             revision = excluded.revision,
@@ -67,7 +69,8 @@ async def upsert(tx: asyncpg.Connection, rows: Sequence[DecisionRow]) -> None:
             traceparent = excluded.traceparent,
             registration_revision = excluded.registration_revision,
             registration_of = excluded.revision,
-            settled_in = CASE WHEN NOT excluded.eligible AND d.settled_in = $16 THEN $16 ELSE 0 END
+            family_id = excluded.family_id,
+            settled_in = CASE WHEN NOT excluded.eligible AND d.settled_in = $17 THEN $17 ELSE 0 END
         WHERE d.revision < excluded.revision
         """,
         *map(list, zip(*rows, strict=True)),
@@ -106,7 +109,7 @@ async def lock(tx: asyncpg.Connection, programme: str, recipients: Sequence[str]
     rows = await tx.fetch(
         """
         SELECT recipient_id, revision, eligible, amount_idr, village, decile, waiting_since, received_at,
-            payment IS NOT NULL AS account, contact, cause_id, correlation_id, traceparent, settled_in
+            payment IS NOT NULL AS account, contact, family_id, cause_id, correlation_id, traceparent, settled_in
         FROM decision
         WHERE programme = $1 AND recipient_id = ANY ($2::text[])
         ORDER BY recipient_id

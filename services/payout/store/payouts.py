@@ -32,6 +32,21 @@ class PayoutRow(NamedTuple):
     cause_id: str
     correlation_id: str
     traceparent: str
+    family_id: str | None
+
+
+async def of_families(tx: asyncpg.Connection, cycle: str, families: Sequence[str]) -> list[asyncpg.Record]:
+    """Whose payout stands for each of these families in this cycle, given money or on its way to it."""
+    rows: list[asyncpg.Record] = await tx.fetch(
+        """
+        SELECT family_id, recipient_id, state FROM payout
+        WHERE family_id = ANY ($2::text[]) AND cycle = $1
+            AND state IN ('ordered', 'claimed', 'unknown', 'unsent', 'confirmed')
+        """,
+        cycle,
+        families,
+    )
+    return rows
 
 
 async def unfinished(tx: asyncpg.Connection, cycle: str, programme: str, recipients: Sequence[str]) -> set[Any]:
@@ -197,15 +212,16 @@ async def advance(tx: asyncpg.Connection, rows: Sequence[PayoutRow]) -> None:
             bank_reference = NULL,
             cause_id = n.cause_id,
             correlation_id = n.correlation_id,
-            traceparent = n.traceparent
+            traceparent = n.traceparent,
+            family_id = n.family_id
         FROM unnest(
             $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::text[],
             $10::smallint[], $11::smallint[], $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[],
-            $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::text[]
+            $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]
         ) AS n (
             recipient_id, cycle, programme, state, attempt, revision, decision_revision, amount_idr, village,
             rank_class, rank_decile, waiting_since, channel, reference, since, due_at, code,
-            cause_id, correlation_id, traceparent
+            cause_id, correlation_id, traceparent, family_id
         )
         WHERE (p.recipient_id, p.cycle) = (n.recipient_id, n.cycle)
         """,

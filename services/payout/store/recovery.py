@@ -283,6 +283,31 @@ async def ask_about_everything(tx: asyncpg.Connection, at: datetime) -> int:
     return int(status.rpartition(" ")[2])
 
 
+async def name_families(tx: asyncpg.Connection) -> None:
+    """No event about a payout says whose family it was for; the newest decision about the recipient does, as far as
+    nobody has moved to another card since. Of two of one family and cycle the one that was paid has it."""
+    await tx.execute(
+        """
+        UPDATE payout AS p
+        SET family_id = named.family_id
+        FROM (
+            SELECT DISTINCT ON (q.cycle, d.family_id) q.recipient_id, q.cycle, d.family_id
+            FROM payout AS q
+            JOIN decision AS d ON (d.programme, d.recipient_id) = (q.programme, q.recipient_id)
+            WHERE q.family_id IS NULL AND d.family_id IS NOT NULL
+                AND q.state IN ('ordered', 'claimed', 'unknown', 'unsent', 'confirmed')
+                AND NOT EXISTS (
+                    SELECT FROM payout AS o
+                    WHERE (o.family_id, o.cycle) = (d.family_id, q.cycle)
+                        AND o.state IN ('ordered', 'claimed', 'unknown', 'unsent', 'confirmed')
+                )
+            ORDER BY q.cycle, d.family_id, q.state = 'confirmed' DESC, q.recipient_id
+        ) AS named
+        WHERE (p.recipient_id, p.cycle) = (named.recipient_id, named.cycle)
+        """
+    )
+
+
 async def make_superseded_due(tx: asyncpg.Connection) -> None:
     """Decisions that are newer than a payout which has not ended, or has ended unpaid in an open cycle: the sweep must
     look at them. The database that was lost had made the latter due when the end came, and this one did not see it."""

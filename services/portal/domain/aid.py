@@ -66,6 +66,7 @@ _NEXT_FAILED: Final[Mapping[str, str]] = {
     "no_account": "next_failed_account",
     "account_dormant": "next_failed_dormant",
     "nothing_to_pay": "next_failed_nothing",
+    "family_paid": "next_failed_nothing",
 }
 """By the codes of payout's reasons; any other: ask."""
 
