@@ -62,6 +62,8 @@ class Known(NamedTuple):
     revision: int
     programme_version: int
     eligible: bool
+    registration_revision: int
+    flag_revision: int
 
 
 class RulesGoBack(SalurError):
@@ -166,7 +168,8 @@ async def current_decisions(tx: asyncpg.Connection, recipient_ids: Sequence[str]
     """Of people whose families are locked."""
     rows = await tx.fetch(
         """
-        SELECT recipient_id, programme, revision, programme_version, outcome = 'eligible'
+        SELECT recipient_id, programme, revision, programme_version, outcome = 'eligible', registration_revision,
+            flag_revision
         FROM decision
         WHERE recipient_id = ANY ($1::text[])
         """,

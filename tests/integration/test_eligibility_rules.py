@@ -79,6 +79,30 @@ async def test_a_new_version_is_decided_for_everybody_once_in_bounded_turns(
     await newer.close()
 
 
+async def test_a_flag_that_an_instance_without_a_new_programme_takes_reaches_that_programme_too(
+    desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path
+) -> None:
+    await desk.takes(registry.registered(A, CARD, members=[ELDER]))
+    text = (programmes / "bantuan-polman.yaml").read_text().replace("programme: bantuan-polman", "programme: lansia")
+    (programmes / "lansia.yaml").write_text(text)
+    newer = await Desk.open(database, keys, programmes=programmes, sent=desk.sent)
+    assert await newer.sweep.turn() == 1
+    assert (await newer.current("lansia"))[A]["outcome"] == "eligible"
+    await desk.read_positions()
+    await desk.takes(registry.flagged(A, "deceased"))
+    assert await newer.sweep.turn() == 1
+    current = (await newer.current("lansia"))[A]
+    assert (current["outcome"], current["flag_revision"]) == ("ineligible", 1)
+    assert await newer.sweep.turn() == 0
+    await newer.check()
+    await newer.close()
+
+
+async def test_a_decision_of_a_programme_that_pays_one_of_a_family_names_it(desk: Desk, registry: Registry) -> None:
+    await desk.takes(registry.registered(A, CARD, members=[ELDER]), registry.flagged(A, "deceased"))
+    assert {event.data.family_id for event in await desk.emitted()} == {CARD}
+
+
 async def test_a_new_programme_is_decided_for_everybody(
     desk: Desk, registry: Registry, database: str, keys: Path, programmes: Path
 ) -> None:

@@ -33,11 +33,19 @@ def error(code: Any) -> bytes:
         (403, 368),
         (400, 33),
         (400, 133010),
+        (400, 131008),
+        (400, 132000),
+        (400, 132012),
     ],
 )
 def test_a_set_up_that_is_wrong_fails_no_message(http_status: int, code: int) -> None:
     answer = read_answer(http_status, error(code))
     assert (answer.verdict, answer.everybody) == ("refused_for_now", True)
+
+
+def test_a_business_number_that_is_not_there_fails_no_message() -> None:
+    raw = orjson.dumps({"error": {"message": "Unsupported post request", "code": 100, "error_subcode": 33}})
+    assert read_answer(400, raw) == Answer("refused_for_now", "number_not_registered", everybody=True)
 
 
 @pytest.mark.parametrize("code", [None, "190", 999_999, 100])
@@ -56,7 +64,8 @@ def test_a_phone_without_whatsapp_is_no_fault_of_the_way(http_status: int) -> No
 @pytest.mark.parametrize(
     ("http_status", "raw", "answer"),
     [
-        (400, error(132000), Answer("refused", "whatsapp_132000")),
+        (400, error(100), Answer("refused", "whatsapp_100")),
+        (400, error(132005), Answer("refused", "whatsapp_132005")),
         (404, b"<html>", Answer("refused", "http_404")),
         (403, error(130497), Answer("refused_for_now", "country_restricted")),
         (503, error(2), Answer("unknown", "http_503")),

@@ -49,6 +49,8 @@ class Standing(NamedTuple):
     revision: int
     version: int
     eligible: bool
+    registration_revision: int
+    flag_revision: int
 
 
 class Decision(NamedTuple):
@@ -112,12 +114,16 @@ class Book:
         return self.decide(person, self.rules) if person.registration else []
 
     def outdated(self, person: Person) -> list[Rule]:
-        """The programmes whose current decision follows from an older version, or that were never decided."""
+        """The programmes whose current decision follows from an older version, or that were never decided, or not since
+        the person's last change: an instance with the earlier rules, which lack the programme, took it in."""
+        assert person.registration, "only registered people are decided"
+        known = (person.registration.revision, person.flag_revision)
         return [
             rule
             for rule in self.rules
             if (standing := self.standings.get((person.recipient_id, rule.name))) is None
             or standing.version < rule.version
+            or (standing.registration_revision, standing.flag_revision) != known
         ]
 
     def decide(self, person: Person, rules: Iterable[Rule], *, left: str | None = None) -> list[Decision]:
@@ -191,7 +197,9 @@ class Book:
         key = (person.recipient_id, rule.name)
         before = self.standings.get(key)
         revision = before.revision + 1 if before else 1
-        self.standings[key] = Standing(revision, rule.version, verdict.eligible)
+        self.standings[key] = Standing(
+            revision, rule.version, verdict.eligible, person.registration.revision, person.flag_revision
+        )
         return Decision(person, person.registration, rule, revision, verdict)
 
     def _entitlement(self, person: Person, rule: Rule) -> Verdict:

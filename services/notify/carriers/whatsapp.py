@@ -49,12 +49,17 @@ _FOR_NOW: Final[Mapping[int, Answer]] = {
     131031: Answer("refused_for_now", "account_locked", everybody=True),
     131042: Answer("refused_for_now", "carrier_not_paid", everybody=True),
     132001: Answer("refused_for_now", "template_unknown", everybody=True),
+    # Our templates and what was approved are not the same: so it is for every message of the kind.
+    **dict.fromkeys((131008, 132000, 132012), Answer("refused_for_now", "template_differs", everybody=True)),
     132015: Answer("refused_for_now", "template_paused", everybody=True),
     132016: Answer("refused_for_now", "template_disabled", everybody=True),
     # The account may not write to this phone's country: others are reached.
     130497: Answer("refused_for_now", "country_restricted"),
 }
 """Refusals after which the same message may be sent again, by Graph API error code (Cloud API error codes)."""
+
+_NO_SUCH_NUMBER: Final = (100, 33)
+"""Code and subcode where the business number's id is wrong, or this token may not use it."""
 
 _FOR_NOW_BY_STATUS: Final[Mapping[int, Answer]] = {401: _NOT_AUTHORISED, 403: _NOT_AUTHORISED, 429: _RATE_LIMITED}
 """The same by HTTP status, where the code is none of those."""
@@ -136,11 +141,14 @@ def read_answer(http_status: int, raw: bytes) -> Answer:
         taken = isinstance(messages, list) and len(messages) == 1
         return Answer("accepted") if taken else Answer("unknown", "answer_not_understood")
     error = body.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
+    error = error if isinstance(error, dict) else {}
+    code = error.get("code")
     of_client = 400 <= http_status < 500
     if isinstance(code, int):
         if of_client and code in _FOR_GOOD:
             return Answer("refused", _FOR_GOOD[code])
+        if (code, error.get("error_subcode")) == _NO_SUCH_NUMBER:
+            return _NOT_REGISTERED
         if code in _FOR_NOW:
             return _FOR_NOW[code]
     if http_status in _FOR_NOW_BY_STATUS:
