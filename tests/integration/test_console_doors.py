@@ -1,15 +1,22 @@
 """The console's doors: no NIK goes through an address, nobody tries out NIKs, a computer is left in any case, and what
 fails says so in words."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter, Request
 
 from services.portal.console import cookies
+from services.portal.console.oidc import Tokens
 from services.portal.console.onward import holds_nik, onward
+from services.portal.console.sessions import Sessions
+from shared.officers import NotSignedIn, Officer
 from tests.integration import portal_desk
 from tests.integration.console_site import NIK, Site, browser, console
 from tests.integration.portal_desk import recipient
@@ -20,6 +27,7 @@ VILLAGE = "7604012002"
 HOME = "/console"
 STRANGE = ("//[", "http://[", "/console/[::", "//[::1", "/console?x=" + "&a=1" * 200)
 SEARCHES = 5
+OFFICER = Officer("s-1", "Siti", frozenset({"read"}), "7604")
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +161,35 @@ async def test_a_computer_is_left_while_the_issuer_is_away_and_a_database_that_i
         told = await at.post("/console/sign-out", at_form(cookie))
         assert (told.status, "Halaman ini gagal dibuat" in told.text) == (503, True)
     await drop_database(database)
+
+
+@dataclass
+class OnceOnly:
+    """An issuer whose refresh tokens work once, as most do; the late one is told so before the first is done."""
+
+    valid: str = "r0"
+    given: int = 0
+
+    async def refresh(self, tokens: Tokens) -> tuple[Officer, Tokens]:
+        if tokens.refresh != self.valid:
+            raise NotSignedIn("invalid_grant")
+        self.given += 1
+        self.valid = f"r{self.given}"
+        await asyncio.sleep(0.1)
+        return OFFICER, Tokens("access", self.valid, 300)
+
+
+async def test_two_instances_that_renew_at_once_keep_the_officer_in(site: Site) -> None:
+    issuer, pool = OnceOnly(), site.desk.pool
+    one, other = (Sessions(pool, cast("Any", issuer), timedelta(minutes=15), timedelta(hours=8)) for _ in range(2))
+    cookie = await one.open(OFFICER, Tokens("access", "r0", 0))
+    assert all(await asyncio.gather(one.of(cookie), other.of(cookie)))
+    assert issuer.given == 1
+    assert await one.of(cookie)
+
+
+async def test_whom_the_issuer_knows_no_more_is_out(site: Site) -> None:
+    sessions = Sessions(site.desk.pool, cast("Any", OnceOnly("r9")), timedelta(minutes=15), timedelta(hours=8))
+    cookie = await sessions.open(OFFICER, Tokens("access", "r0", 0))
+    assert await sessions.of(cookie) is None
+    assert await sessions.whose(cookie) is None

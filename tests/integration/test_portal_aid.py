@@ -34,6 +34,7 @@ async def test_a_recipient_gets_in_and_out(database: str, tmp_path: Path) -> Non
         status, _, headers = await siti.send("/code", code=f" {code[:3]} {code[3:]}")
         assert (status, headers["Location"]) == (303, "/aid")
         status, page, headers = await siti.get("/aid")
+        assert headers["refresh"] == "600; url=/?note=ended", "it closes by itself"
         assert status == 200
         assert "Rp200.000 untuk November 2026 sudah masuk ke rekening Anda di bank Himbara" in page
         assert headers["Cache-Control"] == "no-store"

@@ -87,7 +87,30 @@ EXAMPLES: dict[str, list[tuple[str, Snapshot, set[str]]]] = {
                     Pane(AT - HOUR_S, "payout.failed", district="760401", code="account_closed", n=30),
                     Pane(AT - HOUR_S, "payout.confirmed", district="760401", n=10),
                     Pane(AT - HOUR_S, "payout.confirmed", district="760402", n=90),
-                    Pane(AT - 2 * HOUR_S, "payout.failed", district="760402", n=900),
+                    Pane(AT - 3 * HOUR_S, "payout.failed", district="760402", n=900),
+                ],
+            ),
+            {"760401"},
+        ),
+        (
+            "the hour has just begun",
+            Snapshot(
+                AT + 60,
+                hours=[
+                    Pane(AT - HOUR_S, "payout.failed", district="760401", n=30),
+                    Pane(AT - HOUR_S, "payout.confirmed", district="760401", n=30),
+                    Pane(AT, "payout.failed", district="760401", n=1),
+                ],
+            ),
+            {"760401"},
+        ),
+        (
+            "half on this side of the full hour, half on the other",
+            Snapshot(
+                AT + 900,
+                hours=[
+                    Pane(AT - HOUR_S, "payout.failed", district="760401", n=15),
+                    Pane(AT, "payout.failed", district="760401", n=15),
                 ],
             ),
             {"760401"},

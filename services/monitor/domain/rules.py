@@ -43,7 +43,7 @@ class _Rule(BaseModel):
 
 
 class _Windowed(_Rule):
-    """Over hopping windows of `window_minutes`; whole hours where it tells districts apart."""
+    """Over hopping windows of `window_minutes`; by district, the hour that runs and the one before."""
 
     @property
     def cut_off(self) -> bool:
@@ -72,8 +72,8 @@ class Share(_Windowed):
     by: Literal["", "programme", "channel", "topic", "district"] = ""
 
     def findings(self, snapshot: Snapshot) -> Iterator[Finding]:
-        if self.by == "district":  # panes of an hour: the window takes in the hour that runs
-            panes, size_s, ends = snapshot.hours, HOUR_S, [-(-snapshot.at_s // HOUR_S) * HOUR_S]
+        if self.by == "district":  # panes of an hour: the one that runs says little at its beginning
+            panes, size_s, ends = snapshot.hours, 2 * HOUR_S, [-(-snapshot.at_s // HOUR_S) * HOUR_S]
         else:
             panes, size_s, ends = snapshot.minutes, self.window_minutes * MINUTE_S, self.ends(snapshot)
         parts = by_group(panes, [term_of(text) for text in self.of], self.by)

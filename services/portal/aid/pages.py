@@ -93,7 +93,10 @@ class Pages:
         if recipient is None:
             return to(f"{LANGUAGES[language] or '/'}?note=ended")
         held = await shown(self.reading, self.desk.keyring, self.names, recipient, words(language), self.desk.now())
-        return self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
+        answer = self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
+        # No script may run here: the browser itself closes the page, for whoever uses the phone next.
+        answer.headers["Refresh"] = f"{int(SESSION_LIVES.total_seconds())}; url={LANGUAGES[language] or '/'}?note=ended"
+        return answer
 
     async def leave(self, request: Request, language: Language) -> Response:
         if self._ours(request, await _form_of(request)):

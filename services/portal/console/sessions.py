@@ -20,6 +20,7 @@ from shared.officers import NotSignedIn, Officer, Role
 SPARE = timedelta(seconds=20)
 """So long an access token must still hold when it is handed on."""
 _LOCKS = 64
+_LOOKS, _LOOK_S = 5, 0.2
 
 
 class Session(NamedTuple):
@@ -87,6 +88,16 @@ class Sessions:
     async def _row(self, cookie: str, *, seen: bool) -> asyncpg.Record | None:
         return await sessions.session(self.pool, cookies.stored(cookie), now(), self.idle, seen=seen)
 
+    async def _renewed_elsewhere(self, cookie: str, row: asyncpg.Record) -> bool:
+        """Whether another instance has renewed this session by the same token, which works once only: it may be about
+        to write it down."""
+        for _ in range(_LOOKS):
+            again = await self._row(cookie, seen=False)
+            if again is not None and again["checked_until"] != row["checked_until"]:
+                return True
+            await asyncio.sleep(_LOOK_S)
+        return False
+
     async def _renewed(self, cookie: str, row: asyncpg.Record) -> bool:
         """Whether the issuer still stands by this officer; the session ends where it does not."""
         held = cookies.unseal(cookie, row["tokens"])
@@ -97,6 +108,8 @@ class Sessions:
             if officer.subject != row["subject"]:
                 raise NotSignedIn("the issuer answers for somebody else")
         except NotSignedIn:
+            if await self._renewed_elsewhere(cookie, row):
+                return True
             await self.end(cookie)
             return False
         sealed = cookies.seal(cookie, tokens.as_json())
