@@ -65,7 +65,8 @@ WHERE p.due_at < (SELECT at FROM recent) AND CASE
         OR p.due_at < reached.due_at - interval '{OVERDUE_S} s'
     END
 """
-# A sweep goes by `waiting_since` through what is due, and whoever becomes due behind it is the next.
+# A sweep goes by `waiting_since` through what is due, and whoever becomes due behind it is the next. Who follows on a
+# payee whose money may be on its way waits for what becomes of that, and that order is judged above.
 _UNCONSIDERED = f"""
 WITH recent AS (SELECT now() - interval '{UNCONSIDERED_S} s' AS at), swept AS MATERIALIZED (
     SELECT c.cycle, c.approved_at,
@@ -90,6 +91,11 @@ WHERE s.standing = 'not_yet_considered' AND greatest(d.received_at, swept.approv
     AND NOT EXISTS (
         SELECT FROM payout AS p
         WHERE (p.recipient_id, p.cycle) = (s.recipient_id, s.cycle) AND p.since > (SELECT at FROM recent)
+    )
+    AND NOT EXISTS (
+        SELECT FROM payout AS f
+        WHERE (f.family_id, f.cycle) = (d.family_id, s.cycle) AND f.recipient_id <> d.recipient_id
+            AND f.state IN ('ordered', 'claimed', 'unknown', 'unsent')
     )
 """
 FORGOTTEN: Final = (

@@ -71,6 +71,19 @@ async def test_an_order_that_is_passed_over_is_found_while_others_are_taken(desk
     assert await found(desk) == [recipient(1)]
 
 
+async def test_who_waits_for_money_that_may_be_with_the_family_is_not_forgotten(desk: Desk) -> None:
+    await desk.open_cycle(10**9)
+    await desk.decide(desk.decision(1, family=7))
+    await desk.sweep_all()
+    await desk.bank.claim()
+    await desk.decide(desk.decision(1, revision=2, eligible=False, family=7), desk.decision(2, family=7))
+    await desk.sweep_all()
+    await later(desk, 9)
+    assert await found(desk) == []
+    await desk.rows("UPDATE payout SET family_id = NULL")
+    assert await found(desk) == [recipient(2)]
+
+
 async def test_a_sweep_on_its_way_is_no_alarm_and_a_dead_one_is(desk: Desk) -> None:
     await desk.open_cycle(10**9)
     await desk.decide(*(desk.decision(n) for n in range(1, 7)))

@@ -40,6 +40,10 @@ _STATES: Final = {
 }
 
 
+_FAMILY: Final = f"coalesce(family_id, '{ANY}')"
+"""An instance of the version before keeps none, whatever the event says."""
+
+
 def _decision(event: Json) -> Iterable[Says]:
     data = event["data"]
     eligible = data["outcome"] == "eligible"
@@ -55,6 +59,7 @@ def _decision(event: Json) -> Iterable[Says]:
             data["village"],
             str(data["decile"]),
             str(micros(data["waiting_since"])),
+            data.get("family_id"),
             sealed(data.get("payment")) if eligible else None,
             sealed(data.get("contact")),
             event["id"],
@@ -136,13 +141,14 @@ RULES: Final = StageRules(
                 "village",
                 "decile",
                 "waiting_since",
+                "family_id",
                 "payment",
                 "contact",
                 "cause_id",
             ),
             f"""
             SELECT recipient_id || '/' || programme, revision::text, eligible::text, amount_idr::text, village,
-                decile::text, {micros_sql("waiting_since")}, {unless_sql(_RESEALED, sealed_sql("payment"))},
+                decile::text, {micros_sql("waiting_since")}, {_FAMILY}, {unless_sql(_RESEALED, sealed_sql("payment"))},
                 {unless_sql(_RESEALED, sealed_sql("contact"))}, cause_id
             FROM decision
             """,
