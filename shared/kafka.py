@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
@@ -74,6 +75,18 @@ async def in_time(call: Awaitable[T], within_s: float | None = None, late: Excep
 def _retrieved(future: "asyncio.Future[Any]") -> None:
     if not future.cancelled():
         future.exception()
+
+
+async def let_go(producer: AIOKafkaProducer, within_s: float = CLOSED_WITHIN_S) -> None:
+    """Stops a producer whatever became of it: where a batch was given up, its own stop ends half-way and leaves its task
+    and its connections behind."""
+    with suppress(Exception):
+        await asyncio.wait_for(producer.stop(), within_s)
+    if sending := producer._sender.sender_task:
+        sending.cancel()
+        await asyncio.wait({sending}, timeout=within_s)
+    with suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), within_s)
 
 
 def is_told_to_stop() -> bool:

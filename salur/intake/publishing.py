@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from salur.intake.sealing import Ready
 from shared.errors import Trouble
 from shared.events.envelope import CONTENT_TYPE
-from shared.kafka import CLOSED_WITHIN_S, in_time, start
+from shared.kafka import let_go, start
 from shared.settings import KafkaSettings
 
 _HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
@@ -37,7 +37,7 @@ async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         await start(producer, settings)
         yield producer
     finally:
-        await in_time(producer.stop(), CLOSED_WITHIN_S)
+        await let_go(producer)
 
 
 async def publish(producer: AIOKafkaProducer, topic: str, ready: Iterable[Ready]) -> list[Any]:

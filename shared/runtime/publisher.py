@@ -17,7 +17,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from shared.brokers import MESSAGE_BYTES_MAX
 from shared.errors import Trouble
 from shared.events.topics import Service
-from shared.kafka import start
+from shared.kafka import let_go, start
 from shared.runtime.backoff import Backoff
 from shared.runtime.digest import headers
 from shared.runtime.emit import OutboxRow
@@ -251,9 +251,7 @@ class Publisher:
         producer, self._producer = self._producer, None
         self._forget()
         if producer:
-            with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), CLOSED_WITHIN_S)
-            await _let_go(producer)
+            await let_go(producer, CLOSED_WITHIN_S)
 
     def _forget(self) -> None:
         self._fresh.clear()
@@ -263,15 +261,6 @@ class Publisher:
     async def _pause(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), POLL_S)
-
-
-async def _let_go(producer: AIOKafkaProducer) -> None:
-    """What the producer's own stop leaves behind where a batch was given up: its task, and its connections."""
-    if sending := producer._sender.sender_task:
-        sending.cancel()
-        await asyncio.wait({sending}, timeout=CLOSED_WITHIN_S)
-    with suppress(Exception):
-        await asyncio.wait_for(producer.client.close(), CLOSED_WITHIN_S)
 
 
 async def _publish_in_order(producer: AIOKafkaProducer, rows: Sequence[OutboxRow], done: list[OutboxRow]) -> None:
