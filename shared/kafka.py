@@ -78,8 +78,8 @@ def _retrieved(future: "asyncio.Future[Any]") -> None:
 
 
 async def let_go(producer: AIOKafkaProducer, within_s: float = CLOSED_WITHIN_S) -> None:
-    """Stops a producer whatever became of it: where a batch was given up, its own stop ends half-way and leaves its task
-    and its connections behind."""
+    """Stops a producer whatever became of it: where a batch was given up, its own stop ends half-way, and its task and
+    its connections are left."""
     with suppress(Exception):
         await asyncio.wait_for(producer.stop(), within_s)
     if sending := producer._sender.sender_task:
