@@ -23,6 +23,19 @@ USER, PASSWORD = "salur", "correct horse"
 _BROKER, _BROKER_PASSWORD = "broker", "battery staple"
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """Signs certificates; `ca_file` is what clients trust."""
 
@@ -32,6 +45,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         made = _builder(self._name, self._name, self._key.public_key())
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        made = made.add_extension(_SIGNS, critical=True)  # without it Python 3.13 trusts no authority
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         self.certificate = made.add_extension(identifier, critical=False).sign(self._key, hashes.SHA256())
         self.ca_file = folder / f"{name}.pem"
