@@ -71,12 +71,10 @@ class _App(typer.Typer):
         except SalurError as error:
             _show(error)
         except OSError as error:
-            refusal: SalurError | None = no_room(error)
-            if refusal is None and error.filename is not None:
-                refusal = SalurError(f"{error.filename}: {error.strerror}")
-            if refusal is None:
+            refusal = no_room(error)
+            if refusal is None and error.filename is None:
                 raise
-            _show(refusal)
+            _show(refusal or SalurError(f"{error.filename}: {error.strerror}"))
         sys.exit(1)
 
 

@@ -81,12 +81,12 @@ async def let_go(producer: AIOKafkaProducer, within_s: float = CLOSED_WITHIN_S) 
     """Stops a producer whatever became of it: where a batch was given up, its own stop ends half-way, and its task and
     its connections are left."""
     with suppress(Exception):
-        await asyncio.wait_for(producer.stop(), within_s)
+        await in_time(producer.stop(), within_s)
     if sending := producer._sender.sender_task:
         sending.cancel()
-        await asyncio.wait({sending}, timeout=within_s)
+        await asyncio.wait({sending}, timeout=_CANCELLED_WITHIN_S)
     with suppress(Exception):
-        await asyncio.wait_for(producer.client.close(), within_s)
+        await in_time(producer.client.close(), _CANCELLED_WITHIN_S)
 
 
 def is_told_to_stop() -> bool:

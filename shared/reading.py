@@ -149,7 +149,7 @@ async def read(
                 records = [record for record in records if record.offset < end]
             if records:
                 yield tp, records
-        for tp, reached in (await _asked(_positions(client, list(left)))).items():
+        for tp, reached in (await _asked(positions(client, list(left)))).items():
             if reached != at[tp]:
                 at[tp], got_at = reached, monotonic()
             if reached >= left[tp].end:
@@ -166,7 +166,8 @@ async def _asked(call: Awaitable[T]) -> T:
         raise Away(str(error)) from error
 
 
-async def _positions(client: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+async def positions(client: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the client stands in each of these, which it must have been assigned."""
     return {tp: await client.position(tp) for tp in places}
 
 

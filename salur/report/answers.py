@@ -86,18 +86,19 @@ def _sent_id(value: bytes) -> str | None:
 
 def _answer(value: bytes) -> tuple[str, Micros] | None:
     """The submission and when it was answered. None for what is told beside the answer: an id used once more."""
-    if _REUSED in value:
-        event: Any = orjson.loads(value)
-        if [problem["code"] for problem in event["data"].get("problems", ())] == ["id_reused"]:
-            return None
-    match, head = _REF.search(value), head_of(value)
-    if match and head:
-        return f"{match[1].decode()}/{match[2].decode()}", head.at
+    event: Any
     try:
+        if _REUSED in value:
+            event = orjson.loads(value)
+            if [problem["code"] for problem in event["data"].get("problems", ())] == ["id_reused"]:
+                return None
+        match, head = _REF.search(value), head_of(value)
+        if match and head:
+            return f"{match[1].decode()}/{match[2].decode()}", head.at
         event = orjson.loads(value)
         ref = event["data"]["submission"]
         return f"{ref['source']}/{ref['id']}", micros(event["time"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -62,14 +62,7 @@ class Casefile:
         if rows:
             ids = [row.recipient_id for row in rows if row.registered]
             for decision in await store.current_decisions(tx, ids):
-                standing = Standing(
-                    decision.revision,
-                    decision.programme_version,
-                    decision.eligible,
-                    decision.registration_revision,
-                    decision.flag_revision,
-                )
-                casefile.book.standings[decision.recipient_id, decision.programme] = standing
+                casefile.book.standings[decision.recipient_id, decision.programme] = Standing(*decision[2:])
         casefile.book.add(casefile._person(row) for row in rows)
         casefile._payees_before = dict(casefile.book.payees)
         casefile._standings_before = frozenset(casefile.book.standings)

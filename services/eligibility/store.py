@@ -55,7 +55,7 @@ class CurrentDecision(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What decides whether and how a current decision is superseded."""
+    """What decides whether and how a current decision is superseded: of whom, in which programme, and a `Standing`."""
 
     recipient_id: str
     programme: str

@@ -5,16 +5,19 @@ Progress is in the database, so that a client may be thrown away at any moment f
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
+from shared import reading
 from shared.errors import SalurError
-from shared.kafka import CLOSED_WITHIN_S, is_told_to_stop
+from shared.kafka import CLOSED_WITHIN_S, in_time, is_told_to_stop
+from shared.runtime.positions import Place, Position
 
 log = structlog.get_logger()
 
@@ -77,7 +80,24 @@ async def closed(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _behind(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    reading = consumer.assignment() - consumer.paused()
-    ends = await consumer.end_offsets(reading) if reading else {}
-    stands = {tp: await consumer.position(tp) for tp in ends}
-    return {tp: at for tp, at in stands.items() if at < ends[tp]}
+    places = consumer.assignment() - consumer.paused()
+    ends = await consumer.end_offsets(places) if places else {}
+    return {tp: at for tp, at in (await reading.positions(consumer, ends)).items() if at < ends[tp]}
+
+
+async def passed(consumer: AIOKafkaConsumer, stored: Mapping[Place, Position]) -> dict[Place, Position]:
+    """Where the client stands beyond the stored positions, although it gave no message there.
+
+    A source's transaction ends with a marker, and one that was taken back leaves records that nobody is given. A
+    position in front of these would be lost with them when Kafka forgets them.
+    """
+    places = [tp for tp in consumer.assignment() - consumer.paused() if Place(*tp) in stored]
+    try:
+        stands = await in_time(reading.positions(consumer, places))
+    except IllegalStateError:  # one went to another process meanwhile
+        return {}
+    return {
+        place: stored[place]._replace(offset=at)
+        for place, at in ((Place(*tp), at) for tp, at in stands.items())
+        if at > stored[place].offset
+    }

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import SalurError
 from shared.events.topics import outputs_of
@@ -23,10 +23,10 @@ from shared.runtime import positions, resumption
 from shared.runtime.ahead import AHEAD_FROM, POLL_MS, Polls
 from shared.runtime.backoff import Backoff
 from shared.runtime.breaker import BreakerOpen
-from shared.runtime.client import Silence, closed
+from shared.runtime.client import Silence, closed, passed
 from shared.runtime.failures import is_trouble, told
 from shared.runtime.garbage import Rest
-from shared.runtime.positions import NotOwner, Place, Position
+from shared.runtime.positions import NotOwner, Place
 from shared.runtime.publisher import Publisher
 from shared.runtime.records import up_to_unreadable
 from shared.runtime.resumption import Resumptions
@@ -302,22 +302,12 @@ class Loop:
             self._taken = -1
 
     async def _pass_what_is_no_message(self, consumer: AIOKafkaConsumer) -> None:
-        """A source's transaction ends with a marker, and one that was taken back leaves records that nobody is given.
-        A position in front of these would be lost with them when Kafka forgets them. Asked where a poll gave nothing:
-        then all messages that the client has passed are handled."""
+        """Asked where a poll gave nothing: then all messages that the client has passed are handled."""
         if monotonic() < self._passed_look_at or self._taken != self._generation.number:
             return
         self._passed_look_at = monotonic() + PASSED_LOOK_S
-        reached: dict[Place, Position] = {}
         try:
-            for tp in consumer.assignment() - consumer.paused():
-                stored = self.turn.positions.get(Place(*tp))
-                if stored and (at := await in_time(consumer.position(tp))) > stored.offset:
-                    reached[Place(*tp)] = stored._replace(offset=at)
-        except IllegalStateError:  # it went to another process meanwhile
-            return
-        try:
-            await self.turn.skip_to(reached)
+            await self.turn.skip_to(await passed(consumer, self.turn.positions))
         except NotOwner:
             self._taken = -1
 

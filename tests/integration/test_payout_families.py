@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from services.payout.domain.answers import Answer, Said
-from services.payout.store import orders
+from services.payout.store import orders, recovery
 from tests.integration.paying import Desk, desk_on, number
 
 FAMILY = 7
@@ -120,3 +120,16 @@ async def test_the_database_itself_gives_a_family_one_payout_a_cycle(desk: Desk,
                 "WHERE family_id IS NULL",
                 ordered,
             )
+
+
+async def test_a_recovery_names_the_families_that_decisions_name(desk: Desk, ordered: str) -> None:
+    """What no event about a payout says: of two of one family the one that was paid keeps the next from being paid."""
+    await answer(desk, ordered, Said.DONE)
+    await desk.decide(desk.decision(2), desk.decision(3))
+    await desk.sweep_all()
+    await desk.decide(desk.decision(2, revision=2, family=FAMILY), desk.decision(3, revision=2, family=8))
+    await desk.rows("UPDATE payout SET family_id = NULL")
+    async with desk.outbox.pool.acquire() as connection:
+        await recovery.name_families(connection)
+    named = await desk.rows("SELECT recipient_id, right(family_id, 1)::int AS family FROM payout")
+    assert {number(row["recipient_id"]): row["family"] for row in named} == {1: FAMILY, 2: None, 3: 8}

@@ -156,6 +156,7 @@ async def test_an_assignment_that_comes_in_between_swallows_no_resumption(
             return process.loop.breaker_open is None
 
         await until(closed)
+        assert process.loop.breaker_open is None
 
 
 async def test_what_a_person_decided_cannot_be_changed(settings: ServiceSettings, inside: Settings) -> None:

@@ -203,6 +203,7 @@ def test_closing_does_not_wait_for_a_broker_that_is_silent(tmp_path: Path) -> No
             async with asyncio.timeout(5):
                 writer.close()
                 await writer.wait_closed()
+            assert writer.is_closing()
 
         silent = threading.Thread(target=be_silent)
         silent.start()

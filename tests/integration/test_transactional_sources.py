@@ -15,7 +15,7 @@ from shared.runtime import loop
 from shared.settings import ServiceSettings
 from tests.integration import toy as toys
 from tests.integration.test_runtime import all_handled
-from tests.integration.toy import Toy, registrations, running, until
+from tests.integration.toy import Toy, registrations, rows, running, until
 
 TOPIC = replay_topic("eligibility")
 
@@ -63,3 +63,4 @@ async def test_a_quiet_topic_whose_last_marker_is_forgotten_is_read_on(
         await source.send_and_wait(TOPIC, encode(later), partition=0)
     async with running(settings, Toy(), keyring):
         await all_handled(settings, 2)
+        assert set(await rows(settings)) == {event.subject, later.subject}

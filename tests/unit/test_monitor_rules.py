@@ -29,6 +29,11 @@ def pane(minutes_ago: float, topic: str, n: int, **labels: str) -> Pane:
     return Pane(AT - int(minutes_ago * MINUTE_S), topic, n=n, **labels)
 
 
+def hour(hours_ago: int, topic: str, n: int, district: str = "760401", **labels: str) -> Pane:
+    """A count of the hour that began so long before AT."""
+    return Pane(AT - hours_ago * HOUR_S, topic, n=n, district=district, **labels)
+
+
 def spread(topic: str, n: int, minutes: int = 15, **labels: str) -> list[Pane]:
     """`n` in each of the last minutes."""
     return [pane(m, topic, n, **labels) for m in range(1, minutes + 1)]
@@ -84,10 +89,10 @@ EXAMPLES: dict[str, list[tuple[str, Snapshot, set[str]]]] = {
             Snapshot(
                 AT,
                 hours=[
-                    Pane(AT - HOUR_S, "payout.failed", district="760401", code="account_closed", n=30),
-                    Pane(AT - HOUR_S, "payout.confirmed", district="760401", n=10),
-                    Pane(AT - HOUR_S, "payout.confirmed", district="760402", n=90),
-                    Pane(AT - 3 * HOUR_S, "payout.failed", district="760402", n=900),
+                    hour(1, "payout.failed", 30, code="account_closed"),
+                    hour(1, "payout.confirmed", 10),
+                    hour(1, "payout.confirmed", 90, district="760402"),
+                    hour(3, "payout.failed", 900, district="760402"),
                 ],
             ),
             {"760401"},
@@ -95,24 +100,14 @@ EXAMPLES: dict[str, list[tuple[str, Snapshot, set[str]]]] = {
         (
             "the hour has just begun",
             Snapshot(
-                AT + 60,
-                hours=[
-                    Pane(AT - HOUR_S, "payout.failed", district="760401", n=30),
-                    Pane(AT - HOUR_S, "payout.confirmed", district="760401", n=30),
-                    Pane(AT, "payout.failed", district="760401", n=1),
-                ],
+                AT + MINUTE_S,
+                hours=[hour(1, "payout.failed", 30), hour(1, "payout.confirmed", 30), hour(0, "payout.failed", 1)],
             ),
             {"760401"},
         ),
         (
             "half on this side of the full hour, half on the other",
-            Snapshot(
-                AT + 900,
-                hours=[
-                    Pane(AT - HOUR_S, "payout.failed", district="760401", n=15),
-                    Pane(AT, "payout.failed", district="760401", n=15),
-                ],
-            ),
+            Snapshot(AT + 15 * MINUTE_S, hours=[hour(1, "payout.failed", 15), hour(0, "payout.failed", 15)]),
             {"760401"},
         ),
     ],

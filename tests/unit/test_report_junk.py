@@ -13,6 +13,9 @@ from salur.report.answers import _answer, _sent_id
         b"[]",
         b"\x00",
         b"[" * 5000,
+        b'{"code":"id_reused"',
+        b'{"data":[],"x":{"code":"id_reused"}}',
+        b'{"data":{"submission":{"source":"\xff","id":"\xfe"}}}',
     ],
 )
 def test_junk_is_no_submission(value: bytes) -> None:

@@ -43,7 +43,7 @@ class _Rule(BaseModel):
 
 
 class _Windowed(_Rule):
-    """Over hopping windows of `window_minutes`; by district, the hour that runs and the one before."""
+    """Over hopping windows of `window_minutes`; by district, the hour that runs and `window_minutes` before it."""
 
     @property
     def cut_off(self) -> bool:
@@ -73,7 +73,8 @@ class Share(_Windowed):
 
     def findings(self, snapshot: Snapshot) -> Iterator[Finding]:
         if self.by == "district":  # panes of an hour: the one that runs says little at its beginning
-            panes, size_s, ends = snapshot.hours, 2 * HOUR_S, [-(-snapshot.at_s // HOUR_S) * HOUR_S]
+            panes, size_s = snapshot.hours, HOUR_S + self.window_minutes * MINUTE_S
+            ends = [-(-snapshot.at_s // HOUR_S) * HOUR_S]
         else:
             panes, size_s, ends = snapshot.minutes, self.window_minutes * MINUTE_S, self.ends(snapshot)
         parts = by_group(panes, [term_of(text) for text in self.of], self.by)

@@ -91,11 +91,11 @@ class Pages:
     async def aid(self, request: Request, language: Language) -> Response:
         recipient = await self.desk.recipient_of(request.cookies.get(AID_COOKIE, ""))
         if recipient is None:
-            return to(f"{LANGUAGES[language] or '/'}?note=ended")
+            return to(_ended(language))
         held = await shown(self.reading, self.desk.keyring, self.names, recipient, words(language), self.desk.now())
         answer = self._with_form(request, "aid", language, leave=f"{LANGUAGES[language]}/leave", **held)
         # No script may run here: the browser itself closes the page, for whoever uses the phone next.
-        answer.headers["Refresh"] = f"{int(SESSION_LIVES.total_seconds())}; url={LANGUAGES[language] or '/'}?note=ended"
+        answer.headers["Refresh"] = f"{int(SESSION_LIVES.total_seconds())}; url={_ended(language)}"
         return answer
 
     async def leave(self, request: Request, language: Language) -> Response:
@@ -121,6 +121,10 @@ class Pages:
 
     def _ours(self, request: Request, form: dict[str, str]) -> bool:
         return self.desk.form_token_holds(request.cookies.get(FORM_COOKIE, ""), form.get("form", ""))
+
+
+def _ended(language: Language) -> str:
+    return f"{LANGUAGES[language] or '/'}?note=ended"
 
 
 async def _form_of(request: Request) -> dict[str, str]:

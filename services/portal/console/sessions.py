@@ -104,12 +104,15 @@ class Sessions:
         try:
             if held is None:
                 raise NotSignedIn("the tokens do not open")
-            officer, tokens = await self.issuer.refresh(Tokens.from_json(held))
+            try:
+                officer, tokens = await self.issuer.refresh(Tokens.from_json(held))
+            except NotSignedIn:
+                if await self._renewed_elsewhere(cookie, row):
+                    return True
+                raise
             if officer.subject != row["subject"]:
                 raise NotSignedIn("the issuer answers for somebody else")
         except NotSignedIn:
-            if await self._renewed_elsewhere(cookie, row):
-                return True
             await self.end(cookie)
             return False
         sealed = cookies.seal(cookie, tokens.as_json())
